@@ -1,0 +1,76 @@
+package dev.lacuna.tensor;
+
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+
+/**
+ * How the bytes of a weight are packed. A format is a row of a table, never a class of its own: whoever needs the values asks {@link Codec}, and
+ * kernels switch on the constant once, when a weight is placed.
+ *
+ * @param name       as GGUF and the command line spell it, in upper case
+ * @param kind       family of the packing
+ * @param group      number of consecutive values of one row that share a block; rows are whole groups
+ * @param bytes      bytes of one block
+ * @param bits       bits of one stored value, without scales
+ * @param zeroPoint  whether a block carries a minimum beside its scale
+ */
+public record Format(String name, Kind kind, int group, int bytes, int bits, boolean zeroPoint) {
+    /** Family of the packing: plain floating point, blocks of 32 with one scale, or super-blocks of 256 with quantized sub-scales. */
+    public enum Kind {
+        FLOAT, BLOCK, SUPER_BLOCK
+    }
+
+    public static final Format F32 = new Format("F32", Kind.FLOAT, 1, 4, 32, false);
+    public static final Format F16 = new Format("F16", Kind.FLOAT, 1, 2, 16, false);
+    public static final Format BF16 = new Format("BF16", Kind.FLOAT, 1, 2, 16, false);
+    public static final Format Q8_0 = new Format("Q8_0", Kind.BLOCK, 32, 34, 8, false);
+    public static final Format Q4_0 = new Format("Q4_0", Kind.BLOCK, 32, 18, 4, false);
+    public static final Format Q4_1 = new Format("Q4_1", Kind.BLOCK, 32, 20, 4, true);
+    public static final Format Q5_0 = new Format("Q5_0", Kind.BLOCK, 32, 22, 5, false);
+    public static final Format Q5_1 = new Format("Q5_1", Kind.BLOCK, 32, 24, 5, true);
+    public static final Format Q4_K = new Format("Q4_K", Kind.SUPER_BLOCK, 256, 144, 4, true);
+    public static final Format Q5_K = new Format("Q5_K", Kind.SUPER_BLOCK, 256, 176, 5, true);
+    public static final Format Q6_K = new Format("Q6_K", Kind.SUPER_BLOCK, 256, 210, 6, false);
+
+    /** Every format that the engine reads, in the order in which messages list them. */
+    public static final List<Format> ALL = List.of(F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K);
+
+    /** The format of that name in any case, if there is one. */
+    public static Optional<Format> named(String name) {
+        String upper = name.toUpperCase(Locale.ROOT);
+        return ALL.stream().filter(f -> f.name.equals(upper)).findFirst();
+    }
+
+    /**
+     * Bytes of one row.
+     *
+     * @throws IllegalArgumentException if {@code cols} is not a positive whole number of groups
+     */
+    public long rowBytes(int cols) {
+        if (cols <= 0 || cols % group != 0) {
+            throw new IllegalArgumentException(name + " packs " + group + " values in a block: a row of " + cols + " is not a whole number of blocks");
+        }
+        return (long) (cols / group) * bytes;
+    }
+
+    /**
+     * Bytes of {@code rows} rows.
+     *
+     * @throws IllegalArgumentException as {@link #rowBytes}
+     * @throws ArithmeticException      if the size does not fit in 63 bits
+     */
+    public long bytes(long rows, int cols) {
+        return Math.multiplyExact(rows, rowBytes(cols));
+    }
+
+    /** Mean bits of a weight, scales included. */
+    public double bitsPerWeight() {
+        return 8.0 * bytes / group;
+    }
+
+    @Override
+    public String toString() {
+        return name;
+    }
+}
