@@ -5,14 +5,5 @@ module dev.lacuna.engine {
     requires tools.jackson.databind;
     requires java.net.http;
 
-    exports dev.lacuna;
     exports dev.lacuna.tensor;
-    exports dev.lacuna.ops;
-    exports dev.lacuna.files;
-    exports dev.lacuna.model;
-    exports dev.lacuna.text;
-    exports dev.lacuna.generate;
-    exports dev.lacuna.hub;
-
-    uses dev.lacuna.ops.OpsProvider;
 }
