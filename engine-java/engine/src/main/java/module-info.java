@@ -5,5 +5,8 @@ module dev.lacuna.engine {
     requires tools.jackson.databind;
     requires java.net.http;
 
+    exports dev.lacuna.ops;
     exports dev.lacuna.tensor;
+
+    uses dev.lacuna.ops.OpsProvider;
 }

@@ -1,0 +1,485 @@
+package dev.lacuna.ops;
+
+import dev.lacuna.tensor.Format;
+import dev.lacuna.tensor.Tensor;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The only way to get an {@link Ops}: checks shapes, packings, liveness and the rules of {@link #run} before anything reaches a kernel. The checks
+ * cost a few comparisons for each call, none for each value.
+ */
+public final class CheckedOps implements Ops {
+    private final Ops ops;
+    private final Map<Object, Room> operands = new IdentityHashMap<>();
+    private final Set<Object> placed = Collections.newSetFromMap(new IdentityHashMap<>());
+    private final Map<Object, Object> pools = new IdentityHashMap<>();
+    private final Map<Step, Bounds> bounds = new HashMap<>();
+    private final AtomicBoolean busy = new AtomicBoolean();
+    private @Nullable Batch batch;
+    private @Nullable Bounds current;
+    private volatile boolean closed;
+
+    CheckedOps(Ops ops) {
+        this.ops = ops;
+    }
+
+    /** What the recorded body of a step assumes of every batch that is replayed with it. */
+    private static final class Bounds {
+        int ids = Integer.MAX_VALUE;
+        int positions = Integer.MAX_VALUE;
+        int blocks = Integer.MAX_VALUE;
+
+        void check(Batch b) {
+            for (int r = 0; r < b.rows(); r++) {
+                require(b.id(r) >= 0 && b.id(r) < ids, "row %d has token %d, the table has %d rows", r, b.id(r), ids);
+                require(b.pos(r) >= 0 && b.pos(r) < positions, "row %d is at position %d, the rotation table ends at %d", r, b.pos(r), positions);
+                require(b.seq(r) < 0 || b.pos(r) / KvSpec.BLOCK < b.kvBlocks(), "row %d is at position %d, its block table has %d blocks", r,
+                        b.pos(r), b.kvBlocks());
+                require(b.seq(r) < 0 || b.block(b.seq(r), b.pos(r)) > 0, "row %d of a sequence writes to the scrap block", r);
+            }
+            for (int s = 0; s < b.seqs(); s++) {
+                for (int i = 0; i < b.kvBlocks(); i++) {
+                    int block = b.block(s, i * KvSpec.BLOCK);
+                    require(block >= 0 && block < blocks, "sequence %d has block %d, the cache has %d", s, block, blocks);
+                }
+            }
+        }
+    }
+
+    private static void require(boolean condition, String message, Object... args) {
+        if (!condition) throw new IllegalArgumentException(message.formatted(args));
+    }
+
+    private void requireOpen() {
+        if (closed) throw new IllegalStateException("these kernels are closed");
+    }
+
+    private void requireOutside(String what) {
+        requireOpen();
+        if (batch != null) throw new IllegalStateException(what + " inside run(): a device that replays the step would not see it");
+    }
+
+    private Batch requireInside(String op) {
+        Batch b = batch;
+        if (b == null) throw new IllegalStateException(op + " outside run()");
+        return b;
+    }
+
+    // ---- load time
+
+    @Override
+    public List<Weight> place(List<Tensor> tensors, InputPolicy policy, Set<Use> uses) {
+        requireOutside("place");
+        require(!tensors.isEmpty(), "no tensors to place");
+        require(!uses.isEmpty(), "%s is placed for no use", tensors.getFirst().name());
+        int cols = tensors.getFirst().cols();
+        for (Tensor t : tensors) {
+            require(t.cols() == cols, "%s has %d columns, %s beside it %d: they cannot share an input", t.name(), t.cols(), tensors.getFirst().name(),
+                    cols);
+            boolean floats = t.format().kind() == Format.Kind.FLOAT;
+            if (floats && !policy.equals(InputPolicy.F32)) {
+                throw new UnsupportedKernelException(t.name() + " is " + t.format() + ": float formats take F32 activations, not " + policy);
+            }
+        }
+        List<Weight> weights = ops.place(tensors, policy, uses);
+        placed.addAll(weights);
+        return weights;
+    }
+
+    @Override
+    public Values values(float[] v) {
+        requireOutside("values");
+        Values values = ops.values(v);
+        placed.add(values);
+        return values;
+    }
+
+    @Override
+    public KvPool kv(KvSpec spec, int blocks) {
+        requireOutside("kv");
+        require(blocks >= 2, "a cache needs the scrap block and at least one more, not %d", blocks);
+        KvPool pool = ops.kv(spec, blocks);
+        pools.put(pool, pool);
+        return new Pool(pool);
+    }
+
+    /** A cache whose use after close is an exception. */
+    private final class Pool implements KvPool {
+        private final KvPool pool;
+
+        Pool(KvPool pool) {
+            this.pool = pool;
+        }
+
+        private KvPool open() {
+            if (!pools.containsKey(pool)) throw new IllegalStateException("this cache is closed");
+            return pool;
+        }
+
+        private KvPool block(int block) {
+            require(block >= 0 && block < pool.blocks(), "block %d of a cache of %d", block, pool.blocks());
+            return open();
+        }
+
+        @Override
+        public KvSpec spec() {
+            return pool.spec();
+        }
+
+        @Override
+        public int blocks() {
+            return pool.blocks();
+        }
+
+        @Override
+        public long bytes() {
+            return pool.bytes();
+        }
+
+        @Override
+        public void copyBlock(int from, int to) {
+            requireOutside("copyBlock");
+            block(to);
+            block(from).copyBlock(from, to);
+        }
+
+        @Override
+        public float[] readKeys(int layer, int block) {
+            requireOutside("readKeys");
+            return block(block).readKeys(layer, block);
+        }
+
+        @Override
+        public float[] readValues(int layer, int block) {
+            requireOutside("readValues");
+            return block(block).readValues(layer, block);
+        }
+
+        @Override
+        public void close() {
+            if (pools.remove(pool) != null) pool.close();
+        }
+    }
+
+    @Override
+    public Workspace workspace(Limits max) {
+        requireOutside("workspace");
+        return new Room(ops.workspace(max));
+    }
+
+    /** A workspace that remembers what it handed out. */
+    private final class Room implements Workspace {
+        private final Workspace room;
+        private boolean shut;
+
+        Room(Workspace room) {
+            this.room = room;
+        }
+
+        private <T> T known(T operand) {
+            operands.put(operand, this);
+            return operand;
+        }
+
+        private void requireUsable(String what) {
+            requireOutside(what);
+            if (shut) throw new IllegalStateException("this workspace is closed");
+        }
+
+        @Override
+        public Limits limits() {
+            return room.limits();
+        }
+
+        @Override
+        public Act act(int cols, InputPolicy policy) {
+            requireUsable("act");
+            require(cols > 0, "an activation of %d columns", cols);
+            return known(room.act(cols, policy));
+        }
+
+        @Override
+        public Logits logits(int vocabulary) {
+            requireUsable("logits");
+            require(vocabulary > 0, "a vocabulary of %d", vocabulary);
+            return known(room.logits(vocabulary));
+        }
+
+        @Override
+        public TopK topK(int k) {
+            requireUsable("topK");
+            require(k > 0, "the best %d tokens", k);
+            return known(room.topK(k));
+        }
+
+        @Override
+        public long bytes() {
+            return room.bytes();
+        }
+
+        @Override
+        public void close() {
+            if (shut) return;
+            requireOutside("close");
+            shut = true;
+            operands.values().removeIf(r -> r == this);
+            room.close();
+        }
+    }
+
+    @Override
+    public List<Decision> decisions() {
+        return ops.decisions();
+    }
+
+    @Override
+    public boolean captures() {
+        return ops.captures();
+    }
+
+    /** What is still open, for leak checks: workspaces' operands and caches. */
+    public int openOperands() {
+        return operands.size() + pools.size();
+    }
+
+    // ---- one step
+
+    @Override
+    public void run(Step key, Batch b, Runnable body) {
+        requireOpen();
+        require(b.rows() > 0, "a step of no rows");
+        require(key.equals(Step.of(b)), "the step is %s, its batch %s", key, Step.of(b));
+        if (!busy.compareAndSet(false, true)) throw new IllegalStateException("two steps at once: one engine loop touches tensors");
+        try {
+            Bounds known = bounds.computeIfAbsent(key, k -> new Bounds());
+            known.check(b);
+            current = known;
+            batch = b;
+            ops.run(key, b, body);
+        } finally {
+            batch = null;
+            current = null;
+            busy.set(false);
+        }
+    }
+
+    private void bound(int ids, int positions, int blocks) {
+        Bounds c = current;
+        Batch b = batch;
+        if (c == null || b == null) return;
+        boolean tighter = ids < c.ids || positions < c.positions || blocks < c.blocks;
+        c.ids = Math.min(c.ids, ids);
+        c.positions = Math.min(c.positions, positions);
+        c.blocks = Math.min(c.blocks, blocks);
+        if (tighter) c.check(b);
+    }
+
+    private void act(String op, String name, Act a, int cols) {
+        Batch b = requireInside(op);
+        Room room = operands.get(a);
+        if (room == null) throw new IllegalStateException(op + ": " + name + " is not an activation of an open workspace here");
+        require(b.rows() <= room.limits().rows(), "%s: the step has %d rows, %s has room for %d", op, b.rows(), name, room.limits().rows());
+        require(a.cols() == cols, "%s: %s has %d columns, needs %d", op, name, a.cols(), cols);
+    }
+
+    private void floats(String op, String name, Act a, int cols) {
+        act(op, name, a, cols);
+        require(a.policy().equals(InputPolicy.F32), "%s: %s must be F32, is %s", op, name, a.policy());
+    }
+
+    private void values(String op, String name, Values v, int size) {
+        if (!placed.contains(v)) throw new IllegalStateException(op + ": " + name + " was not placed here");
+        require(v.size() == size, "%s: %s has %d values, needs %d", op, name, v.size(), size);
+    }
+
+    private void norm(String op, Norm n, int dim) {
+        values(op, "gain", n.gain(), dim);
+        if (n.bias() != null) values(op, "bias", n.bias(), dim);
+    }
+
+    private void weight(String op, Act x, Linear w) {
+        if (!placed.contains(w.weight())) throw new IllegalStateException(op + ": the weight was not placed here");
+        act(op, "x", x, w.weight().cols());
+        require(x.policy().equals(w.weight().policy()), "%s: x is packed as %s, the weight takes %s", op, x.policy(), w.weight().policy());
+        if (w.bias() != null) values(op, "bias", w.bias(), w.weight().rows());
+    }
+
+    @Override
+    public void embed(Weight table, float scale, Act x) {
+        if (!placed.contains(table)) throw new IllegalStateException("embed: the table was not placed here");
+        act("embed", "x", x, table.cols());
+        bound(table.rows(), Integer.MAX_VALUE, Integer.MAX_VALUE);
+        ops.embed(table, scale, x);
+    }
+
+    @Override
+    public void addNorm(Act residual, @Nullable Act delta, @Nullable Norm post, @Nullable Norm norm, boolean keepNormed, @Nullable Act out) {
+        int dim = residual.cols();
+        floats("addNorm", "residual", residual, dim);
+        if (delta != null) floats("addNorm", "delta", delta, dim);
+        if (post != null) norm("addNorm", post, dim);
+        if (norm != null) norm("addNorm", norm, dim);
+        require(post == null || delta != null, "addNorm: a post norm without a delta");
+        require((norm == null) == (out == null), "addNorm: a norm and an output belong together");
+        require(norm != null || !keepNormed, "addNorm: nothing normed to keep");
+        if (out != null) act("addNorm", "out", out, dim);
+        ops.addNorm(residual, delta, post, norm, keepNormed, out);
+    }
+
+    @Override
+    public void linear(Act x, Linear w, Act y) {
+        weight("linear", x, w);
+        floats("linear", "y", y, w.weight().rows());
+        ops.linear(x, w, y);
+    }
+
+    private KvPool cache(String op, KvPool kv, int layer) {
+        if (!(kv instanceof Pool pool)) throw new IllegalArgumentException(op + ": the cache was not made here");
+        require(layer >= 0 && layer < kv.spec().kvHeads().length, "%s: layer %d of a cache of %d layers", op, layer, kv.spec().kvHeads().length);
+        return pool.open();
+    }
+
+    private KvPool append(String op, Act q, Act k, Act v, @Nullable HeadNorm norm, Rope rope, KvPool kv, int layer) {
+        KvPool pool = cache(op, kv, layer);
+        int size = kv.spec().headSize();
+        int kvCols = kv.spec().kvHeads()[layer] * size;
+        require(rope.headSize() == size, "%s: the rotation is for heads of %d, the cache for %d", op, rope.headSize(), size);
+        require(rope.dims() >= 0 && rope.dims() % 2 == 0 && rope.dims() <= size, "%s: %d of %d values rotate", op, rope.dims(), size);
+        require(q.cols() % size == 0, "%s: q has %d columns, heads have %d", op, q.cols(), size);
+        floats(op, "q", q, q.cols());
+        floats(op, "k", k, kvCols);
+        floats(op, "v", v, kvCols);
+        values(op, "table", rope.table(), rope.table().size());
+        if (norm != null) {
+            values(op, "q gain", norm.q(), size);
+            values(op, "k gain", norm.k(), size);
+        }
+        bound(Integer.MAX_VALUE, rope.dims() == 0 ? Integer.MAX_VALUE : rope.positions(), kv.blocks());
+        return pool;
+    }
+
+    @Override
+    public void ropeAppend(Act q, Act k, Act v, @Nullable HeadNorm norm, Rope rope, KvPool kv, int layer) {
+        ops.ropeAppend(q, k, v, norm, rope, append("ropeAppend", q, k, v, norm, rope, kv, layer), layer);
+    }
+
+    @Override
+    public void attend(Act q, KvPool kv, int layer, Attention a, Act out) {
+        KvPool pool = cache("attend", kv, layer);
+        int size = kv.spec().headSize();
+        require(a.headSize() == size, "attend: heads of %d, the cache has heads of %d", a.headSize(), size);
+        floats("attend", "q", q, a.heads() * size);
+        act("attend", "out", out, a.heads() * size);
+        for (int h : a.kvOf()) require(h >= 0 && h < kv.spec().kvHeads()[layer], "attend: a query head reads key head %d of %d", h,
+                kv.spec().kvHeads()[layer]);
+        bound(Integer.MAX_VALUE, Integer.MAX_VALUE, kv.blocks());
+        ops.attend(q, pool, layer, a, out);
+    }
+
+    @Override
+    public void activate(Activation f, Act gate, @Nullable Act up, Act out) {
+        floats("activate", "gate", gate, gate.cols());
+        if (up != null) floats("activate", "up", up, gate.cols());
+        act("activate", "out", out, gate.cols());
+        ops.activate(f, gate, up, out);
+    }
+
+    @Override
+    public void logits(Act x, Linear w, float softCap, Logits out) {
+        weight("logits", x, w);
+        Batch b = requireInside("logits");
+        Room room = operands.get(out);
+        if (room == null) throw new IllegalStateException("logits: the output is not of an open workspace here");
+        require(b.logitRows() <= room.limits().logitRows(), "logits: %d rows ask, there is room for %d", b.logitRows(), room.limits().logitRows());
+        require(out.vocabulary() == w.weight().rows(), "logits: room for %d tokens, the weight has %d rows", out.vocabulary(), w.weight().rows());
+        ops.logits(x, w, softCap, out);
+    }
+
+    @Override
+    public void topK(Logits l, int k, TopK out) {
+        requireInside("topK");
+        if (!operands.containsKey(l) || !operands.containsKey(out)) throw new IllegalStateException("topK: not of an open workspace here");
+        require(k > 0 && k == out.k() && k <= l.vocabulary(), "topK: the best %d of %d tokens into room for %d", k, l.vocabulary(), out.k());
+        ops.topK(l, k, out);
+    }
+
+    @Override
+    public void qkv(Act x, Qkv w, @Nullable HeadNorm norm, Rope rope, KvPool kv, int layer, Act q, Act k, Act v) {
+        weight("qkv", x, w.q());
+        weight("qkv", x, w.k());
+        weight("qkv", x, w.v());
+        require(q.cols() == w.q().weight().rows() && k.cols() == w.k().weight().rows() && v.cols() == w.v().weight().rows(),
+                "qkv: outputs of %d, %d, %d columns for weights of %d, %d, %d rows", q.cols(), k.cols(), v.cols(), w.q().weight().rows(),
+                w.k().weight().rows(), w.v().weight().rows());
+        ops.qkv(x, w, norm, rope, append("qkv", q, k, v, norm, rope, kv, layer), layer, q, k, v);
+    }
+
+    @Override
+    public void ffn(Act x, Ffn w, Act gate, Act up, Act hidden, Act delta) {
+        Linear first = w instanceof Ffn.Gated g ? g.up() : ((Ffn.Plain) w).up();
+        int width = first.weight().rows();
+        weight("ffn", x, first);
+        if (w instanceof Ffn.Gated g) {
+            weight("ffn", x, g.gate());
+            floats("ffn", "gate", gate, width);
+            require(g.gate().weight().rows() == width, "ffn: the gate has %d rows, up %d", g.gate().weight().rows(), width);
+        }
+        floats("ffn", "up", up, width);
+        weight("ffn", hidden, w.down());
+        floats("ffn", "delta", delta, w.down().weight().rows());
+        ops.ffn(x, w, gate, up, hidden, delta);
+    }
+
+    // ---- outside run()
+
+    private int rows(Act a) {
+        Room room = operands.get(a);
+        if (room == null) throw new IllegalStateException("not an activation of an open workspace here");
+        return room.limits().rows();
+    }
+
+    @Override
+    public void write(Act a, float[] v) {
+        requireOutside("write");
+        require(v.length % a.cols() == 0 && v.length / a.cols() <= rows(a), "%d values into rows of %d, at most %d", v.length, a.cols(), rows(a));
+        ops.write(a, v);
+    }
+
+    @Override
+    public float[] read(Act a, int rows) {
+        requireOutside("read");
+        require(rows >= 0 && rows <= rows(a), "%d rows of an activation of at most %d", rows, rows(a));
+        return ops.read(a, rows);
+    }
+
+    @Override
+    public float[] read(Logits l) {
+        requireOutside("read");
+        if (!operands.containsKey(l)) throw new IllegalStateException("not of an open workspace here");
+        return ops.read(l);
+    }
+
+    @Override
+    public int[] read(TopK t) {
+        requireOutside("read");
+        if (!operands.containsKey(t)) throw new IllegalStateException("not of an open workspace here");
+        return ops.read(t);
+    }
+
+    @Override
+    public void close() {
+        if (closed) return;
+        requireOutside("close");
+        if (openOperands() != 0) throw new IllegalStateException("close workspaces and caches first: " + openOperands() + " operands are open");
+        closed = true;
+        placed.clear();
+        ops.close();
+    }
+}

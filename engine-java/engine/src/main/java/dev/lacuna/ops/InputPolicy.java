@@ -1,0 +1,38 @@
+package dev.lacuna.ops;
+
+import dev.lacuna.tensor.Format;
+import dev.lacuna.tensor.Tensor;
+import java.util.List;
+
+/**
+ * The input of a product for each row class, so that decode and prefill may differ; tests pin one.
+ *
+ * @param fewRows  for steps of at most {@link #FEW} rows
+ * @param manyRows for larger steps
+ */
+public record InputPolicy(Input fewRows, Input manyRows) {
+    /** The largest step that counts as few rows. */
+    public static final int FEW = 8;
+
+    public static final InputPolicy F32 = pinned(Input.F32);
+    public static final InputPolicy I8 = pinned(Input.I8);
+
+    public static InputPolicy pinned(Input input) {
+        return new InputPolicy(input, input);
+    }
+
+    /** This policy where block formats meet it; F32 where a float format is among the weights, since packing would lose and gain nothing. */
+    public InputPolicy fit(List<Tensor> weights) {
+        return weights.stream().anyMatch(t -> t.format().kind() == Format.Kind.FLOAT) ? F32 : this;
+    }
+
+    /** The input of a step of that many rows. */
+    public Input of(int rows) {
+        return rows <= FEW ? fewRows : manyRows;
+    }
+
+    @Override
+    public String toString() {
+        return fewRows.equals(manyRows) ? fewRows.toString() : fewRows + " (up to " + FEW + " rows), " + manyRows;
+    }
+}

@@ -1,0 +1,22 @@
+package dev.lacuna.ops;
+
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How kernels are to be opened.
+ *
+ * @param threads threads of the team, the caller's among them; 0: one for each processor
+ * @param kernels tier by name ({@code vector}, {@code plain}, {@code reference}), or null for the best that runs here
+ * @param strict  whether a fallback to a slower tier is an error
+ */
+public record OpsOptions(int threads, @Nullable String kernels, boolean strict) {
+    public static final OpsOptions DEFAULT = new OpsOptions(0, null, false);
+
+    public OpsOptions {
+        if (threads < 0 || threads > 1024) throw new IllegalArgumentException("threads must be 0 (all processors) to 1024, not " + threads);
+    }
+
+    public int threadsOrAll() {
+        return threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
+    }
+}
