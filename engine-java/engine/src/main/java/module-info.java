@@ -6,4 +6,5 @@ module dev.lacuna.engine {
     requires java.net.http;
 
     exports dev.lacuna.tensor;
+    exports dev.lacuna.text;
 }
