@@ -5,8 +5,11 @@ module dev.lacuna.engine {
     requires tools.jackson.databind;
     requires java.net.http;
 
+    exports dev.lacuna.generate;
+    exports dev.lacuna.model;
     exports dev.lacuna.ops;
     exports dev.lacuna.tensor;
+    exports dev.lacuna.text;
 
     uses dev.lacuna.ops.OpsProvider;
 }
