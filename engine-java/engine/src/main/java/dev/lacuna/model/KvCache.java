@@ -82,6 +82,8 @@ public final class KvCache {
         private int unused; // blocks reserved and not yet taken
         private boolean released;
 
+        private Sequence() {}
+
         /** Tokens whose keys and values are in the cache, or will be after the step that is being built. */
         public int length() {
             return length;
