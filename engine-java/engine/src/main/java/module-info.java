@@ -5,6 +5,7 @@ module dev.lacuna.engine {
     requires tools.jackson.databind;
     requires java.net.http;
 
+    exports dev.lacuna;
     exports dev.lacuna.files;
     exports dev.lacuna.generate;
     exports dev.lacuna.model;
