@@ -5,5 +5,6 @@ module dev.lacuna.engine {
     requires tools.jackson.databind;
     requires java.net.http;
 
+    exports dev.lacuna.hub;
     exports dev.lacuna.tensor;
 }
