@@ -26,6 +26,30 @@ class FetchException extends IOException {
         }
     }
 
+    /** The connection broke or fell silent; another attempt may do. */
+    static class Broken extends FetchException {
+        @Serial
+        private static final long serialVersionUID = 1L;
+
+        Broken(String message) {
+            super(message);
+        }
+
+        Broken(String message, Throwable cause) {
+            super(message, cause);
+        }
+    }
+
+    /** Cannot be reached at all: another attempt would only cost time. */
+    static final class Unreachable extends FetchException {
+        @Serial
+        private static final long serialVersionUID = 1L;
+
+        Unreachable(String message, Throwable cause) {
+            super(message, cause);
+        }
+    }
+
     /** The reason in one line, never empty. */
     static String reason(Throwable failure) {
         String message = failure.getMessage();
