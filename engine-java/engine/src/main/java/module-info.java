@@ -8,6 +8,7 @@ module dev.lacuna.engine {
     exports dev.lacuna;
     exports dev.lacuna.files;
     exports dev.lacuna.generate;
+    exports dev.lacuna.hub;
     exports dev.lacuna.model;
     exports dev.lacuna.ops;
     exports dev.lacuna.tensor;
