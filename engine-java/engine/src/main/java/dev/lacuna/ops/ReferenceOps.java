@@ -60,9 +60,37 @@ final class ReferenceOps implements Ops {
     /** What was packed is kept unpacked: {@code [rows x cols]} values that the packing can represent. */
     private record Matrix(int cols, InputPolicy policy, double[] v) implements Act {}
 
-    private record Scores(int vocabulary, float[] v) implements Logits {}
+    private static final class Scores implements Logits {
+        final int vocabulary;
+        final float[] v;
+        int rows;
 
-    private record Best(int k, int[] id) implements TopK {}
+        Scores(int rows, int vocabulary) {
+            this.vocabulary = vocabulary;
+            v = new float[Math.multiplyExact(rows, vocabulary)];
+        }
+
+        @Override
+        public int vocabulary() {
+            return vocabulary;
+        }
+    }
+
+    private static final class Best implements TopK {
+        final int k;
+        final int[] id;
+        int rows;
+
+        Best(int rows, int k) {
+            this.k = k;
+            id = new int[Math.multiplyExact(rows, k)];
+        }
+
+        @Override
+        public int k() {
+            return k;
+        }
+    }
 
     private record Room(Limits limits) implements Workspace {
         @Override
@@ -72,12 +100,12 @@ final class ReferenceOps implements Ops {
 
         @Override
         public Logits logits(int vocabulary) {
-            return new Scores(vocabulary, new float[Math.multiplyExact(limits.logitRows(), vocabulary)]);
+            return new Scores(limits.logitRows(), vocabulary);
         }
 
         @Override
         public TopK topK(int k) {
-            return new Best(k, new int[limits.logitRows() * k]);
+            return new Best(limits.logitRows(), k);
         }
 
         @Override
@@ -202,6 +230,7 @@ final class ReferenceOps implements Ops {
         Scores l = (Scores) out;
         Batch b = batch();
         int[] rows = IntStream.range(0, b.logitRows()).map(b::logitRow).toArray();
+        l.rows = rows.length;
         product((Matrix) x, rows, w, (t, o, v) -> l.v[t * l.vocabulary + o] = (float) capped(v, softCap));
     }
 
@@ -331,7 +360,8 @@ final class ReferenceOps implements Ops {
     public void topK(Logits l, int k, TopK out) {
         Scores s = (Scores) l;
         Best best = (Best) out;
-        for (int i = 0; i < batch().logitRows(); i++) {
+        best.rows = batch().logitRows();
+        for (int i = 0; i < best.rows; i++) {
             int at = i * s.vocabulary;
             int[] order = IntStream.range(0, s.vocabulary).boxed().sorted((p, q) -> {
                 int byScore = Float.compare(s.v[at + q], s.v[at + p]);
@@ -382,12 +412,14 @@ final class ReferenceOps implements Ops {
 
     @Override
     public float[] read(Logits l) {
-        return ((Scores) l).v.clone();
+        Scores s = (Scores) l;
+        return Arrays.copyOf(s.v, s.rows * s.vocabulary);
     }
 
     @Override
     public int[] read(TopK t) {
-        return ((Best) t).id.clone();
+        Best best = (Best) t;
+        return Arrays.copyOf(best.id, best.rows * best.k);
     }
 
     @Override
