@@ -34,7 +34,7 @@ class ForwardPassTest {
 
     /** Logits of the last row of each sequence, fed in steps of the given sizes through blocks that are handed out crosswise. */
     private static float[][] logits(ModelFile file, ModelSpec spec, int[][] sequences, int... steps) {
-        Limits limits = new Limits(64, 4, 4, 8);
+        Limits limits = new Limits(128, 4, 4, 8);
         try (CheckedOps ops = reference()) {
             Decoder decoder = Decoder.place(file, spec, ops, 256, InputPolicy.F32, UnaryOperator.identity());
             try (ForwardPass pass = decoder.pass(limits); KvPool kv = ops.kv(spec.kv(KvType.F32), 64)) {
