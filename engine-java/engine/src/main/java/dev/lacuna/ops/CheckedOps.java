@@ -22,6 +22,8 @@ public final class CheckedOps implements Ops {
     private final Ops ops;
     private final Map<Object, Room> operands = new IdentityHashMap<>();
     private final Set<Object> placed = Collections.newSetFromMap(new IdentityHashMap<>());
+    private final Map<Object, Set<Use>> uses = new IdentityHashMap<>();
+    private final Set<Object> rooms = Collections.newSetFromMap(new IdentityHashMap<>());
     private final Map<Object, Object> pools = new IdentityHashMap<>();
     private final Map<Step, Bounds> bounds = new HashMap<>();
     private final AtomicBoolean busy = new AtomicBoolean();
@@ -47,8 +49,10 @@ public final class CheckedOps implements Ops {
 
         void check(Batch b) {
             for (int r = 0; r < b.rows(); r++) {
-                require(b.id(r) >= 0 && b.id(r) < ids, "row %d has token %d, the table has %d rows", r, b.id(r), ids);
-                require(b.pos(r) >= 0 && b.pos(r) < positions, "row %d is at position %d, the rotation table ends at %d", r, b.pos(r), positions);
+                require(b.id(r) >= 0, "row %d has token %d", r, b.id(r));
+                require(b.pos(r) >= 0, "row %d is at position %d", r, b.pos(r));
+                require(b.id(r) < ids, "row %d has token %d, the table has %d rows", r, b.id(r), ids);
+                require(b.pos(r) < positions, "row %d is at position %d, the rotation table ends at %d", r, b.pos(r), positions);
                 require(b.seq(r) < 0 || b.pos(r) / KvSpec.BLOCK < b.kvBlocks(), "row %d is at position %d, its block table has %d blocks", r,
                         b.pos(r), b.kvBlocks());
                 require(b.seq(r) < 0 || b.block(b.seq(r), b.pos(r)) > 0, "row %d of a sequence writes to the scrap block", r);
@@ -56,7 +60,8 @@ public final class CheckedOps implements Ops {
             for (int s = 0; s < b.seqs(); s++) {
                 for (int i = 0; i < b.kvBlocks(); i++) {
                     int block = b.block(s, i * KvSpec.BLOCK);
-                    require(block >= 0 && block < blocks, "sequence %d has block %d, the cache has %d", s, block, blocks);
+                    require(block >= 0, "sequence %d has block %d", s, block);
+                    require(block < blocks, "sequence %d has block %d, the cache has %d", s, block, blocks);
                 }
             }
         }
@@ -99,6 +104,7 @@ public final class CheckedOps implements Ops {
         }
         List<Weight> weights = ops.place(tensors, policy, uses);
         placed.addAll(weights);
+        for (Weight w : weights) this.uses.put(w, Set.copyOf(uses));
         return weights;
     }
 
@@ -114,6 +120,8 @@ public final class CheckedOps implements Ops {
     public KvPool kv(KvSpec spec, int blocks) {
         requireOutside("kv");
         require(blocks >= 2, "a cache needs the scrap block and at least one more, not %d", blocks);
+        require(spec.headSize() > 0, "a cache of heads of %d values", spec.headSize());
+        for (int h : spec.kvHeads()) require(h >= 0, "a cache layer of %d heads", h);
         KvPool pool = ops.kv(spec, blocks);
         pools.put(pool, pool);
         return new Pool(pool);
@@ -128,6 +136,10 @@ public final class CheckedOps implements Ops {
             OPEN.incrementAndGet();
         }
 
+        CheckedOps owner() {
+            return CheckedOps.this;
+        }
+
         private KvPool open() {
             if (!pools.containsKey(pool)) throw new IllegalStateException("this cache is closed");
             return pool;
@@ -136,6 +148,10 @@ public final class CheckedOps implements Ops {
         private KvPool block(int block) {
             require(block >= 0 && block < pool.blocks(), "block %d of a cache of %d", block, pool.blocks());
             return open();
+        }
+
+        private void layer(int layer) {
+            require(layer >= 0 && layer < pool.spec().kvHeads().length, "layer %d of a cache of %d layers", layer, pool.spec().kvHeads().length);
         }
 
         @Override
@@ -163,19 +179,24 @@ public final class CheckedOps implements Ops {
         @Override
         public float[] readKeys(int layer, int block) {
             requireOutside("readKeys");
+            layer(layer);
             return block(block).readKeys(layer, block);
         }
 
         @Override
         public float[] readValues(int layer, int block) {
             requireOutside("readValues");
+            layer(layer);
             return block(block).readValues(layer, block);
         }
 
         @Override
         public void close() {
-            if (pools.remove(pool) == null) return;
+if (!pools.containsKey(pool)) return;
+            requireOutside("close");
+            pools.remove(pool);
             OPEN.decrementAndGet();
+            bounds.clear();
             pool.close();
         }
     }
@@ -183,7 +204,9 @@ public final class CheckedOps implements Ops {
     @Override
     public Workspace workspace(Limits max) {
         requireOutside("workspace");
-        return new Room(ops.workspace(max));
+        Room room = new Room(ops.workspace(max));
+        rooms.add(room);
+        return room;
     }
 
     /** A workspace that remembers what it handed out. */
@@ -244,6 +267,8 @@ public final class CheckedOps implements Ops {
             shut = true;
             OPEN.decrementAndGet();
             operands.values().removeIf(r -> r == this);
+            rooms.remove(this);
+            bounds.clear();
             room.close();
         }
     }
@@ -258,9 +283,9 @@ public final class CheckedOps implements Ops {
         return ops.captures();
     }
 
-    /** What is still open, for leak checks: workspaces' operands and caches. */
+    /** What is still open, for leak checks: workspaces, their operands, and caches. */
     public int openOperands() {
-        return operands.size() + pools.size();
+        return rooms.size() + operands.size() + pools.size();
     }
 
     // ---- one step
@@ -299,7 +324,11 @@ public final class CheckedOps implements Ops {
         Batch b = requireInside(op);
         Room room = operands.get(a);
         if (room == null) throw new IllegalStateException(op + ": " + name + " is not an activation of an open workspace here");
-        require(b.rows() <= room.limits().rows(), "%s: the step has %d rows, %s has room for %d", op, b.rows(), name, room.limits().rows());
+        Limits limits = room.limits();
+        require(b.rows() <= limits.rows(), "%s: the step has %d rows, %s has room for %d", op, b.rows(), name, limits.rows());
+        require(b.seqs() <= limits.seqs() && b.kvBlocks() <= limits.kvBlocks(),
+                "%s: the step has %d sequences of up to %d cache blocks, the workspace of %s has room for %d of %d", op, b.seqs(), b.kvBlocks(), name,
+                limits.seqs(), limits.kvBlocks());
         require(a.cols() == cols, "%s: %s has %d columns, needs %d", op, name, a.cols(), cols);
     }
 
@@ -318,8 +347,14 @@ public final class CheckedOps implements Ops {
         if (n.bias() != null) values(op, "bias", n.bias(), dim);
     }
 
+    private void use(String op, Weight w, Use use) {
+        Set<Use> known = uses.get(w);
+        if (known == null) throw new IllegalStateException(op + ": the weight was not placed here");
+        require(known.contains(use), "%s: the weight was placed for %s, not for %s", op, known, use);
+    }
+
     private void weight(String op, Act x, Linear w) {
-        if (!placed.contains(w.weight())) throw new IllegalStateException(op + ": the weight was not placed here");
+        use(op, w.weight(), Use.PRODUCT);
         act(op, "x", x, w.weight().cols());
         require(x.policy().equals(w.weight().policy()), "%s: x is packed as %s, the weight takes %s", op, x.policy(), w.weight().policy());
         if (w.bias() != null) values(op, "bias", w.bias(), w.weight().rows());
@@ -327,7 +362,7 @@ public final class CheckedOps implements Ops {
 
     @Override
     public void embed(Weight table, float scale, Act x) {
-        if (!placed.contains(table)) throw new IllegalStateException("embed: the table was not placed here");
+        use("embed", table, Use.EMBED);
         act("embed", "x", x, table.cols());
         bound(table.rows(), Integer.MAX_VALUE, Integer.MAX_VALUE);
         ops.embed(table, scale, x);
@@ -351,11 +386,12 @@ public final class CheckedOps implements Ops {
     public void linear(Act x, Linear w, Act y) {
         weight("linear", x, w);
         floats("linear", "y", y, w.weight().rows());
+        require(x != y, "linear: x and y are one activation");
         ops.linear(x, w, y);
     }
 
     private KvPool cache(String op, KvPool kv, int layer) {
-        if (!(kv instanceof Pool pool)) throw new IllegalArgumentException(op + ": the cache was not made here");
+        if (!(kv instanceof Pool pool) || pool.owner() != this) throw new IllegalArgumentException(op + ": the cache was not made here");
         require(layer >= 0 && layer < kv.spec().kvHeads().length, "%s: layer %d of a cache of %d layers", op, layer, kv.spec().kvHeads().length);
         return pool.open();
     }
@@ -393,6 +429,9 @@ public final class CheckedOps implements Ops {
         act("attend", "out", out, a.heads() * size);
         for (int h : a.kvOf()) require(h >= 0 && h < kv.spec().kvHeads()[layer], "attend: a query head reads key head %d of %d", h,
                 kv.spec().kvHeads()[layer]);
+        require(a.window() >= 0, "attend: a window of %d positions", a.window());
+        require(a.softCap() >= 0, "attend: a soft cap of %s", a.softCap());
+        require(q != out, "attend: q and out are one activation");
         bound(Integer.MAX_VALUE, Integer.MAX_VALUE, kv.blocks());
         ops.attend(q, pool, layer, a, out);
     }
@@ -408,6 +447,7 @@ public final class CheckedOps implements Ops {
     @Override
     public void logits(Act x, Linear w, float softCap, Logits out) {
         weight("logits", x, w);
+        require(softCap >= 0, "logits: a soft cap of %s", softCap);
         Batch b = requireInside("logits");
         Room room = operands.get(out);
         if (room == null) throw new IllegalStateException("logits: the output is not of an open workspace here");
@@ -418,9 +458,13 @@ public final class CheckedOps implements Ops {
 
     @Override
     public void topK(Logits l, int k, TopK out) {
-        requireInside("topK");
-        if (!operands.containsKey(l) || !operands.containsKey(out)) throw new IllegalStateException("topK: not of an open workspace here");
-        require(k > 0 && k == out.k() && k <= l.vocabulary(), "topK: the best %d of %d tokens into room for %d", k, l.vocabulary(), out.k());
+        Batch b = requireInside("topK");
+        Room from = operands.get(l);
+        Room to = operands.get(out);
+        if (from == null || to == null) throw new IllegalStateException("topK: not of an open workspace here");
+        int room = Math.min(from.limits().logitRows(), to.limits().logitRows());
+        require(b.logitRows() <= room, "topK: %d rows ask, there is room for %d", b.logitRows(), room);
+        require(k == out.k() && k <= l.vocabulary(), "topK: the best %d of %d tokens into room for %d", k, l.vocabulary(), out.k());
         ops.topK(l, k, out);
     }
 
@@ -446,6 +490,7 @@ public final class CheckedOps implements Ops {
             require(g.gate().weight().rows() == width, "ffn: the gate has %d rows, up %d", g.gate().weight().rows(), width);
         }
         floats("ffn", "up", up, width);
+        require(w.down().weight().cols() == width, "ffn: down takes %d columns, up gives %d", w.down().weight().cols(), width);
         weight("ffn", hidden, w.down());
         floats("ffn", "delta", delta, w.down().weight().rows());
         ops.ffn(x, w, gate, up, hidden, delta);
@@ -495,6 +540,7 @@ public final class CheckedOps implements Ops {
         closed = true;
         OPEN.decrementAndGet();
         placed.clear();
+        uses.clear();
         ops.close();
     }
 }
