@@ -126,8 +126,13 @@ final class ByteLevelBpe implements Segmenter {
 
     private int whole(String text, int at, int end) {
         StringBuilder spelled = new StringBuilder();
-        for (byte b : text.substring(at, end).getBytes(StandardCharsets.UTF_8)) {
-            spelled.append(SPELLING[b & 0xFF]);
+        for (int i = at; i < end;) {
+            int codePoint = Utf8.codePoint(text, i, end);
+            int length = Utf8.length(codePoint);
+            for (int unit = 0; unit < length; unit++) {
+                spelled.append(SPELLING[Utf8.unit(codePoint, unit, length)]);
+            }
+            i += Character.charCount(codePoint);
         }
         int id = vocabulary.index().find(spelled.toString());
         return id >= 0 && vocabulary.types[id] == Vocabulary.NORMAL ? id : -1;

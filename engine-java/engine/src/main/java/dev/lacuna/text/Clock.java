@@ -8,11 +8,11 @@ import java.util.Map;
 /** The part of strftime that templates use, in English. */
 final class Clock {
     private static final Map<Character, String> PATTERNS = Map.ofEntries(Map.entry('Y', "uuuu"), Map.entry('y', "uu"), Map.entry('m', "MM"),
-            Map.entry('d', "dd"), Map.entry('H', "HH"), Map.entry('I', "hh"), Map.entry('M', "mm"), Map.entry('S', "ss"), Map.entry('B', "MMMM"),
+            Map.entry('d', "dd"), Map.entry('H', "HH"), Map.entry('I', "hh"), Map.entry('M', "mm"), Map.entry('S', "ss"),
+            Map.entry('B', "MMMM"),
             Map.entry('b', "MMM"), Map.entry('A', "EEEE"), Map.entry('a', "EEE"), Map.entry('p', "a"), Map.entry('j', "DDD"));
 
-    private Clock() {
-    }
+    private Clock() {}
 
     static String format(LocalDateTime time, String format, Budget budget) {
         budget.work(format.length());

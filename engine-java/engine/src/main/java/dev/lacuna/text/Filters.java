@@ -6,10 +6,17 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** The filters and tests of the template language: a closed list. */
 final class Filters {
+    private static final Set<String> ALONE = Set.of("safe", "string", "upper", "lower", "title", "capitalize", "escape", "e", "length",
+            "count", "first",
+            "last", "list", "items", "reverse", "abs");
+    private static final Set<String> WITH_OTHER = Set.of("divisibleby", "in", "eq", "equalto", "==", "ne", "!=", "sameas", "lt", "lessthan",
+            "<", "le",
+            "<=", "gt", "greaterthan", ">", "ge", ">=");
     private final Budget budget;
     private final Values values;
     private final Methods methods;
@@ -22,39 +29,42 @@ final class Filters {
 
     @Nullable
     Object apply(String name, @Nullable Object value, CallArguments arguments) {
+        if (ALONE.contains(name)) {
+            arguments.allow();
+        }
         return switch (name) {
-        case "safe" -> value;
-        case "string" -> charged(values.text(value));
-        case "trim" -> methods.strip(text(value), arguments, true, true);
-        case "upper" -> charged(text(value)).toUpperCase(Locale.ROOT);
-        case "lower" -> charged(text(value)).toLowerCase(Locale.ROOT);
-        case "title" -> Methods.title(charged(text(value)));
-        case "capitalize" -> Methods.capitalize(charged(text(value)));
-        case "replace" -> methods.replace(text(value), arguments.allow("old", "new", "count"));
-        case "indent" -> indent(text(value), arguments.allow("width", "first", "blank"));
-        case "escape", "e" -> escape(charged(text(value)));
-        case "tojson" -> json(value, arguments.allow("ensure_ascii", "indent", "separators", "sort_keys"));
-        case "length", "count" -> length(value);
-        case "default", "d" -> orDefault(value, arguments.allow("default_value", "boolean"));
-        case "join" -> join(value, arguments.allow("d", "attribute"));
-        case "first" -> edge(values.items(value), true);
-        case "last" -> edge(values.items(value), false);
-        case "list" -> values.items(value);
-        case "items" -> value instanceof TemplateValue.Undefined ? new ArrayList<@Nullable Object>() : Methods.items(mapping(value));
-        case "dictsort" -> dictsort(mapping(value), arguments.allow("case_sensitive", "by", "reverse"));
-        case "map" -> map(value, arguments);
-        case "select", "reject" -> select(value, null, arguments, 0, name.equals("select"));
-        case "selectattr", "rejectattr" -> select(value, arguments.string(0, "attribute"), arguments, 1, name.equals("selectattr"));
-        case "reverse" -> reverse(value);
-        case "sort" -> sort(value, arguments.allow("reverse", "case_sensitive", "attribute"));
-        case "unique" -> unique(value, arguments.allow("case_sensitive", "attribute"));
-        case "min", "max" -> extreme(value, name.equals("max"), arguments.allow("case_sensitive", "attribute"));
-        case "sum" -> sum(value, arguments.allow("attribute", "start"));
-        case "int" -> integer(value, arguments.allow("default", "base"));
-        case "float" -> real(value, arguments.allow("default"));
-        case "abs" -> number(value) instanceof Long l ? (Object) Math.absExact(l) : Math.abs(Values.real(number(value)));
-        case "round" -> round(Values.real(number(value)), arguments.allow("precision", "method"));
-        default -> throw budget.fail("there is no filter '" + name + "' here");
+            case "safe" -> value;
+            case "string" -> charged(values.text(value));
+            case "trim" -> methods.strip(text(value), arguments, true, true);
+            case "upper" -> charged(text(value)).toUpperCase(Locale.ROOT);
+            case "lower" -> charged(text(value)).toLowerCase(Locale.ROOT);
+            case "title" -> Methods.title(charged(text(value)));
+            case "capitalize" -> Methods.capitalize(charged(text(value)));
+            case "replace" -> methods.replace(text(value), arguments.allow("old", "new", "count"));
+            case "indent" -> indent(text(value), arguments.allow("width", "first", "blank"));
+            case "escape", "e" -> escape(charged(text(value)));
+            case "tojson" -> json(value, arguments.allow("ensure_ascii", "indent", "separators", "sort_keys"));
+            case "length", "count" -> length(value);
+            case "default", "d" -> orDefault(value, arguments.allow("default_value", "boolean"));
+            case "join" -> join(value, arguments.allow("d", "attribute"));
+            case "first" -> edge(values.items(value), true);
+            case "last" -> edge(values.items(value), false);
+            case "list" -> values.items(value);
+            case "items" -> value instanceof TemplateValue.Undefined ? new ArrayList<@Nullable Object>() : Methods.items(mapping(value));
+            case "dictsort" -> dictsort(mapping(value), arguments.allow("case_sensitive", "by", "reverse"));
+            case "map" -> map(value, arguments);
+            case "select", "reject" -> select(value, null, arguments, 0, name.equals("select"));
+            case "selectattr", "rejectattr" -> select(value, arguments.string(0, "attribute"), arguments, 1, name.equals("selectattr"));
+            case "reverse" -> reverse(value);
+            case "sort" -> sort(value, arguments.allow("reverse", "case_sensitive", "attribute"));
+            case "unique" -> unique(value, arguments.allow("case_sensitive", "attribute"));
+            case "min", "max" -> extreme(value, name.equals("max"), arguments.allow("case_sensitive", "attribute"));
+            case "sum" -> sum(value, arguments.allow("attribute", "start"));
+            case "int" -> integer(value, arguments.allow("default", "base"));
+            case "float" -> real(value, arguments.allow("default"));
+            case "abs" -> number(value) instanceof Long l ? (Object) Math.absExact(l) : Math.abs(Values.real(number(value)));
+            case "round" -> round(Values.real(number(value)), arguments.allow("precision", "method"));
+            default -> throw budget.fail("there is no filter '" + name + "' here");
         };
     }
 
@@ -84,11 +94,11 @@ final class Filters {
 
     private Object length(@Nullable Object value) {
         return switch (value) {
-        case String text -> (long) charged(text).codePointCount(0, text.length());
-        case List<?> list -> (long) list.size();
-        case Map<?, ?> map -> (long) map.size();
-        case TemplateValue.Undefined u -> 0L;
-        case null, default -> throw budget.fail(Values.kind(value) + " has no length");
+            case String text -> (long) charged(text).codePointCount(0, text.length());
+            case List<?> list -> (long) list.size();
+            case Map<?, ?> map -> (long) map.size();
+            case TemplateValue.Undefined u -> 0L;
+            case null, default -> throw budget.fail(Values.kind(value) + " has no length");
         };
     }
 
@@ -169,10 +179,11 @@ final class Filters {
         budget.work(path.length());
         for (String name : path.split("\\.", -1)) {
             at = switch (at) {
-            case Map<?, ?> map when map.containsKey(name) -> map.get(name);
-            case TemplateValue.Namespace namespace when namespace.attributes().containsKey(name) -> namespace.attributes().get(name);
-            case List<?> list when name.matches("[0-9]{1,9}") && Integer.parseInt(name) < list.size() -> list.get(Integer.parseInt(name));
-            case null, default -> new TemplateValue.Undefined(name);
+                case Map<?, ?> map when map.containsKey(name) -> map.get(name);
+                case TemplateValue.Namespace namespace when namespace.attributes().containsKey(name) -> namespace.attributes().get(name);
+                case List<?> list when name.matches("[0-9]{1,9}") && Integer.parseInt(name) < list.size() ->
+                    list.get(Integer.parseInt(name));
+                case null, default -> new TemplateValue.Undefined(name);
             };
         }
         return at;
@@ -203,7 +214,8 @@ final class Filters {
 
     private CallArguments rest(String callee, CallArguments arguments, int from) {
         List<@Nullable Object> positional = arguments.positional();
-        return new CallArguments(callee, positional.subList(Math.min(from, positional.size()), positional.size()), arguments.named(), budget);
+        return new CallArguments(callee, positional.subList(Math.min(from, positional.size()), positional.size()), arguments.named(),
+                budget);
     }
 
     private List<@Nullable Object> select(@Nullable Object value, @Nullable String path, CallArguments arguments, int from, boolean keep) {
@@ -246,9 +258,9 @@ final class Filters {
 
     private List<@Nullable Object> dictsort(Map<?, ?> map, CallArguments arguments) {
         int by = switch (arguments.string(1, "by", "key")) {
-        case "key" -> 0;
-        case "value" -> 1;
-        default -> throw budget.fail("dictsort sorts by 'key' or 'value'");
+            case "key" -> 0;
+            case "value" -> 1;
+            default -> throw budget.fail("dictsort sorts by 'key' or 'value'");
         };
         List<@Nullable Object> items = Methods.items(map);
         Comparator<@Nullable Object> order = order(arguments.flag(0, "case_sensitive", false), arguments.flag(2, "reverse", false));
@@ -289,7 +301,9 @@ final class Filters {
         Object total = number(arguments.get(1, "start", 0L));
         for (Object item : values.items(value)) {
             Object next = number(arguments.has(0, "attribute") ? attribute(item, arguments.string(0, "attribute")) : item);
-            total = total instanceof Long x && next instanceof Long y ? (Object) Math.addExact(x, y) : Values.real(total) + Values.real(next);
+            total = total instanceof Long x && next instanceof Long y
+                    ? (Object) Math.addExact(x, y)
+                    : Values.real(total) + Values.real(next);
         }
         return total;
     }
@@ -338,43 +352,51 @@ final class Filters {
         }
         double power = Math.pow(10, precision);
         return switch (arguments.string(1, "method", "common")) {
-        case "common" -> Math.rint(value * power) / power;
-        case "ceil" -> Math.ceil(value * power) / power;
-        case "floor" -> Math.floor(value * power) / power;
-        default -> throw budget.fail("round takes 'common', 'ceil' or 'floor'");
+            case "common" -> Math.rint(value * power) / power;
+            case "ceil" -> Math.ceil(value * power) / power;
+            case "floor" -> Math.floor(value * power) / power;
+            default -> throw budget.fail("round takes 'common', 'ceil' or 'floor'");
         };
     }
 
     boolean test(String name, @Nullable Object value, CallArguments arguments) {
+        if (WITH_OTHER.contains(name)) {
+            arguments.allow("other");
+        } else {
+            arguments.allow();
+        }
         return switch (name) {
-        case "defined" -> !(value instanceof TemplateValue.Undefined);
-        case "undefined" -> value instanceof TemplateValue.Undefined;
-        case "none" -> value == null;
-        case "boolean" -> value instanceof Boolean;
-        case "true" -> value instanceof Boolean b && b;
-        case "false" -> value instanceof Boolean b && !b;
-        case "string" -> value instanceof String;
-        case "number" -> value != null && Values.isNumber(value);
-        case "integer" -> value instanceof Long;
-        case "float" -> value instanceof Double;
-        case "mapping" -> value instanceof Map<?, ?>;
-        case "sequence" -> value instanceof List<?> || value instanceof Map<?, ?> || value instanceof String;
-        case "iterable" -> value instanceof List<?> || value instanceof Map<?, ?> || value instanceof String || value instanceof TemplateValue.Undefined;
-        case "callable" -> value instanceof TemplateValue.Macro || value instanceof TemplateValue.Function || value instanceof TemplateValue.Method;
-        case "lower" -> charged(text(value)).equals(text(value).toLowerCase(Locale.ROOT));
-        case "upper" -> charged(text(value)).equals(text(value).toUpperCase(Locale.ROOT));
-        case "even" -> whole(value) % 2 == 0;
-        case "odd" -> whole(value) % 2 != 0;
-        case "divisibleby" -> whole(value) % divisor(arguments) == 0;
-        case "in" -> values.contains(arguments.required(0, "seq"), value);
-        case "eq", "equalto", "==" -> values.equal(value, arguments.required(0, "other"));
-        case "ne", "!=" -> !values.equal(value, arguments.required(0, "other"));
-        case "sameas" -> value == arguments.required(0, "other") || value instanceof Boolean && value.equals(arguments.get(0, "other", null));
-        case "lt", "lessthan", "<" -> values.compare(value, arguments.required(0, "other")) == -1;
-        case "le", "<=" -> values.compare(value, arguments.required(0, "other")) <= 0;
-        case "gt", "greaterthan", ">" -> values.compare(value, arguments.required(0, "other")) == 1;
-        case "ge", ">=" -> List.of(0, 1).contains(values.compare(value, arguments.required(0, "other")));
-        default -> throw budget.fail("there is no test '" + name + "' here");
+            case "defined" -> !(value instanceof TemplateValue.Undefined);
+            case "undefined" -> value instanceof TemplateValue.Undefined;
+            case "none" -> value == null;
+            case "boolean" -> value instanceof Boolean;
+            case "true" -> value instanceof Boolean b && b;
+            case "false" -> value instanceof Boolean b && !b;
+            case "string" -> value instanceof String;
+            case "number" -> value != null && Values.isNumber(value);
+            case "integer" -> value instanceof Long;
+            case "float" -> value instanceof Double;
+            case "mapping" -> value instanceof Map<?, ?>;
+            case "sequence" -> value instanceof List<?> || value instanceof Map<?, ?> || value instanceof String;
+            case "iterable" -> value instanceof List<?> || value instanceof Map<?, ?> || value instanceof String
+                    || value instanceof TemplateValue.Undefined;
+            case "callable" ->
+                value instanceof TemplateValue.Macro || value instanceof TemplateValue.Function || value instanceof TemplateValue.Method;
+            case "lower" -> charged(text(value)).equals(text(value).toLowerCase(Locale.ROOT));
+            case "upper" -> charged(text(value)).equals(text(value).toUpperCase(Locale.ROOT));
+            case "even" -> whole(value) % 2 == 0;
+            case "odd" -> whole(value) % 2 != 0;
+            case "divisibleby" -> whole(value) % divisor(arguments) == 0;
+            case "in" -> values.contains(arguments.required(0, "other"), value);
+            case "eq", "equalto", "==" -> values.equal(value, arguments.required(0, "other"));
+            case "ne", "!=" -> !values.equal(value, arguments.required(0, "other"));
+            case "sameas" ->
+                value == arguments.required(0, "other") || value instanceof Boolean && value.equals(arguments.get(0, "other", null));
+            case "lt", "lessthan", "<" -> values.compare(value, arguments.required(0, "other")) == -1;
+            case "le", "<=" -> values.compare(value, arguments.required(0, "other")) <= 0;
+            case "gt", "greaterthan", ">" -> values.compare(value, arguments.required(0, "other")) == 1;
+            case "ge", ">=" -> List.of(0, 1).contains(values.compare(value, arguments.required(0, "other")));
+            default -> throw budget.fail("there is no test '" + name + "' here");
         };
     }
 
@@ -386,7 +408,7 @@ final class Filters {
     }
 
     private long divisor(CallArguments arguments) {
-        long divisor = whole(arguments.required(0, "num"));
+        long divisor = whole(arguments.required(0, "other"));
         if (divisor == 0) {
             throw budget.fail("division by zero");
         }

@@ -10,9 +10,14 @@ import org.jspecify.annotations.Nullable;
 
 /** The methods that strings, lists and mappings have; none of them changes its object. */
 final class Methods {
-    private static final Set<String> STRING = Set.of("upper", "lower", "strip", "lstrip", "rstrip", "title", "capitalize", "startswith", "endswith",
-            "split", "rsplit", "splitlines", "replace", "find", "rfind", "count", "join", "isdigit", "isalpha", "isalnum", "isspace", "isupper",
+    private static final Set<String> STRING = Set.of("upper", "lower", "strip", "lstrip", "rstrip", "title", "capitalize", "startswith",
+            "endswith",
+            "split", "rsplit", "splitlines", "replace", "find", "rfind", "count", "join", "isdigit", "isalpha", "isalnum", "isspace",
+            "isupper",
             "islower", "removeprefix", "removesuffix");
+    private static final Set<String> ALONE = Set.of("upper", "lower", "title", "capitalize", "splitlines", "isdigit", "isalpha", "isalnum",
+            "isspace",
+            "isupper", "islower");
     private static final Set<String> LIST = Set.of("index", "count");
     private static final Set<String> MAPPING = Set.of("get", "items", "keys", "values", "copy");
     private final Budget budget;
@@ -25,37 +30,41 @@ final class Methods {
 
     static boolean has(@Nullable Object self, String name) {
         return switch (self) {
-        case String s -> STRING.contains(name);
-        case List<?> l -> LIST.contains(name);
-        case Map<?, ?> m -> MAPPING.contains(name);
-        case TemplateValue.Loop l -> name.equals("cycle");
-        case null, default -> false;
+            case String s -> STRING.contains(name);
+            case List<?> l -> LIST.contains(name);
+            case Map<?, ?> m -> MAPPING.contains(name);
+            case TemplateValue.Loop l -> name.equals("cycle");
+            case null, default -> false;
         };
     }
 
     @Nullable
     Object call(TemplateValue.Method method, CallArguments arguments) {
         return switch (method.self()) {
-        case String text -> string(text, method.name(), arguments);
-        case List<?> list -> list(list, method.name(), arguments);
-        case Map<?, ?> map -> mapping(map, method.name(), arguments);
-        case TemplateValue.Loop loop -> arguments.positional().isEmpty() ? new TemplateValue.Undefined("cycle")
-                : arguments.positional().get(loop.index() % arguments.positional().size());
-        default -> throw budget.fail("cannot call " + method.name());
+            case String text -> string(text, method.name(), arguments);
+            case List<?> list -> list(list, method.name(), arguments);
+            case Map<?, ?> map -> mapping(map, method.name(), arguments);
+            case TemplateValue.Loop loop -> arguments.positional().isEmpty()
+                    ? new TemplateValue.Undefined("cycle")
+                    : arguments.positional().get(loop.index() % arguments.positional().size());
+            default -> throw budget.fail("cannot call " + method.name());
         };
     }
 
     private @Nullable Object mapping(Map<?, ?> map, String name, CallArguments arguments) {
         budget.work(name.equals("get") ? 1 : map.size());
-        return switch (name) {
-        case "get" -> {
-            Object key = arguments.allow("key", "default").required(0, "key");
-            yield Values.isKey(key) && map.containsKey(key) ? map.get(key) : arguments.get(1, "default", null);
+        if (!name.equals("get")) {
+            arguments.allow();
         }
-        case "items" -> items(map);
-        case "keys" -> new ArrayList<@Nullable Object>(map.keySet());
-        case "values" -> new ArrayList<@Nullable Object>(map.values());
-        default -> new java.util.LinkedHashMap<@Nullable Object, @Nullable Object>(map);
+        return switch (name) {
+            case "get" -> {
+                Object key = arguments.allow("key", "default").required(0, "key");
+                yield Values.isKey(key) && map.containsKey(key) ? map.get(key) : arguments.get(1, "default", null);
+            }
+            case "items" -> items(map);
+            case "keys" -> new ArrayList<@Nullable Object>(map.keySet());
+            case "values" -> new ArrayList<@Nullable Object>(map.values());
+            default -> new java.util.LinkedHashMap<@Nullable Object, @Nullable Object>(map);
         };
     }
 
@@ -89,36 +98,39 @@ final class Methods {
 
     private @Nullable Object string(String text, String name, CallArguments arguments) {
         budget.work(text.length());
+        if (ALONE.contains(name)) {
+            arguments.allow();
+        }
         return switch (name) {
-        case "upper" -> text.toUpperCase(Locale.ROOT);
-        case "lower" -> text.toLowerCase(Locale.ROOT);
-        case "strip" -> strip(text, arguments, true, true);
-        case "lstrip" -> strip(text, arguments, true, false);
-        case "rstrip" -> strip(text, arguments, false, true);
-        case "title" -> title(text);
-        case "capitalize" -> capitalize(text);
-        case "startswith", "endswith" -> hasEdge(text, name.equals("startswith"), arguments);
-        case "split", "rsplit" -> split(text, name.equals("rsplit"), arguments.allow("sep", "maxsplit"));
-        case "splitlines" -> new ArrayList<@Nullable Object>(text.lines().toList());
-        case "replace" -> replace(text, arguments.allow("old", "new", "count"));
-        case "find" -> place(text, text.indexOf(searched(text, arguments)));
-        case "rfind" -> place(text, text.lastIndexOf(searched(text, arguments)));
-        case "count" -> count(text, searched(text, arguments));
-        case "join" -> join(values.items(arguments.allow("iterable").required(0, "iterable")), text);
-        case "isdigit" -> !text.isEmpty() && text.codePoints().allMatch(Character::isDigit);
-        case "isalpha" -> !text.isEmpty() && text.codePoints().allMatch(Character::isLetter);
-        case "isalnum" -> !text.isEmpty() && text.codePoints().allMatch(Character::isLetterOrDigit);
-        case "isspace" -> !text.isEmpty() && text.codePoints().allMatch(Methods::isSpace);
-        case "isupper" -> text.equals(text.toUpperCase(Locale.ROOT)) && !text.equals(text.toLowerCase(Locale.ROOT));
-        case "islower" -> text.equals(text.toLowerCase(Locale.ROOT)) && !text.equals(text.toUpperCase(Locale.ROOT));
-        case "removeprefix" -> {
-            String prefix = arguments.allow("prefix").string(0, "prefix");
-            yield text.startsWith(prefix) ? text.substring(prefix.length()) : text;
-        }
-        default -> {
-            String suffix = arguments.allow("suffix").string(0, "suffix");
-            yield text.endsWith(suffix) ? text.substring(0, text.length() - suffix.length()) : text;
-        }
+            case "upper" -> text.toUpperCase(Locale.ROOT);
+            case "lower" -> text.toLowerCase(Locale.ROOT);
+            case "strip" -> strip(text, arguments, true, true);
+            case "lstrip" -> strip(text, arguments, true, false);
+            case "rstrip" -> strip(text, arguments, false, true);
+            case "title" -> title(text);
+            case "capitalize" -> capitalize(text);
+            case "startswith", "endswith" -> hasEdge(text, name.equals("startswith"), arguments);
+            case "split", "rsplit" -> split(text, name.equals("rsplit"), arguments.allow("sep", "maxsplit"));
+            case "splitlines" -> new ArrayList<@Nullable Object>(text.lines().toList());
+            case "replace" -> replace(text, arguments.allow("old", "new", "count"));
+            case "find" -> place(text, text.indexOf(searched(text, arguments)));
+            case "rfind" -> place(text, text.lastIndexOf(searched(text, arguments)));
+            case "count" -> count(text, searched(text, arguments));
+            case "join" -> join(values.items(arguments.allow("iterable").required(0, "iterable")), text);
+            case "isdigit" -> !text.isEmpty() && text.codePoints().allMatch(Character::isDigit);
+            case "isalpha" -> !text.isEmpty() && text.codePoints().allMatch(Character::isLetter);
+            case "isalnum" -> !text.isEmpty() && text.codePoints().allMatch(Character::isLetterOrDigit);
+            case "isspace" -> !text.isEmpty() && text.codePoints().allMatch(Methods::isSpace);
+            case "isupper" -> text.equals(text.toUpperCase(Locale.ROOT)) && !text.equals(text.toLowerCase(Locale.ROOT));
+            case "islower" -> text.equals(text.toLowerCase(Locale.ROOT)) && !text.equals(text.toUpperCase(Locale.ROOT));
+            case "removeprefix" -> {
+                String prefix = arguments.allow("prefix").string(0, "prefix");
+                yield text.startsWith(prefix) ? text.substring(prefix.length()) : text;
+            }
+            default -> {
+                String suffix = arguments.allow("suffix").string(0, "suffix");
+                yield text.endsWith(suffix) ? text.substring(0, text.length() - suffix.length()) : text;
+            }
         };
     }
 
@@ -209,7 +221,8 @@ final class Methods {
         budget.search(text, separator);
         if (fromRight) {
             int to = text.length();
-            for (int at = text.lastIndexOf(separator); at >= 0 && limit != 0; at = to < separator.length() ? -1
+            for (int at = text.lastIndexOf(separator); at >= 0 && limit != 0; at = to < separator.length()
+                    ? -1
                     : text.lastIndexOf(separator, to - separator.length())) {
                 parts.add(text.substring(at + separator.length(), to));
                 to = at;

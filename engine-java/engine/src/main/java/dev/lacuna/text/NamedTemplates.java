@@ -117,8 +117,7 @@ final class NamedTemplates {
             {%- endif -%}
             """));
 
-    private NamedTemplates() {
-    }
+    private NamedTemplates() {}
 
     static Set<String> names() {
         return java.util.Collections.unmodifiableSet(SOURCES.keySet());
@@ -127,7 +126,8 @@ final class NamedTemplates {
     static String source(String name) {
         String source = SOURCES.get(name);
         if (source == null) {
-            throw new IllegalArgumentException("there is no chat template named '" + name + "'; there are " + String.join(", ", SOURCES.keySet()));
+            throw new IllegalArgumentException(
+                    "there is no chat template named '" + name + "'; there are " + String.join(", ", SOURCES.keySet()));
         }
         return source;
     }

@@ -62,12 +62,12 @@ final class Operators {
 
     private Object whole(String operator, long a, long b) {
         return switch (operator) {
-        case "+" -> Math.addExact(a, b);
-        case "-" -> Math.subtractExact(a, b);
-        case "*" -> Math.multiplyExact(a, b);
-        case "//" -> Math.floorDivExact(a, divisor(b));
-        case "%" -> Math.floorMod(a, divisor(b));
-        default -> b < 0 ? real(operator, a, b) : (Object) power(a, b);
+            case "+" -> Math.addExact(a, b);
+            case "-" -> Math.subtractExact(a, b);
+            case "*" -> Math.multiplyExact(a, b);
+            case "//" -> Math.floorDivExact(a, divisor(b));
+            case "%" -> Math.floorMod(a, divisor(b));
+            default -> b < 0 ? real(operator, a, b) : (Object) power(a, b);
         };
     }
 
@@ -97,29 +97,29 @@ final class Operators {
             throw budget.fail("division by zero");
         }
         return switch (operator) {
-        case "+" -> a + b;
-        case "-" -> a - b;
-        case "*" -> a * b;
-        case "/" -> a / b;
-        case "//" -> Math.floor(a / b);
-        case "%" -> a - b * Math.floor(a / b);
-        default -> Math.pow(a, b);
+            case "+" -> a + b;
+            case "-" -> a - b;
+            case "*" -> a * b;
+            case "/" -> a / b;
+            case "//" -> Math.floor(a / b);
+            case "%" -> a - b * Math.floor(a / b);
+            default -> Math.pow(a, b);
         };
     }
 
     boolean compare(String operator, @Nullable Object left, @Nullable Object right) {
         return switch (operator) {
-        case "==" -> values.equal(left, right);
-        case "!=" -> !values.equal(left, right);
-        case "in" -> values.contains(right, left);
-        case "not in" -> !values.contains(right, left);
-        case "<" -> values.compare(left, right) == -1;
-        case "<=" -> values.compare(left, right) <= 0;
-        case ">" -> values.compare(left, right) == 1;
-        default -> {
-            int order = values.compare(left, right);
-            yield order == 0 || order == 1;
-        }
+            case "==" -> values.equal(left, right);
+            case "!=" -> !values.equal(left, right);
+            case "in" -> values.contains(right, left);
+            case "not in" -> !values.contains(right, left);
+            case "<" -> values.compare(left, right) == -1;
+            case "<=" -> values.compare(left, right) <= 0;
+            case ">" -> values.compare(left, right) == 1;
+            default -> {
+                int order = values.compare(left, right);
+                yield order == 0 || order == 1;
+            }
         };
     }
 

@@ -66,40 +66,40 @@ final class Renderer {
 
     private Signal run(Node node, Scope scope, StringBuilder out) {
         switch (node) {
-        case Node.Text text -> print(text.text(), out);
-        case Node.Output output -> print(values.text(evaluate(output.value(), scope)), out);
-        case Node.If branches -> {
-            for (Node.Branch branch : branches.branches()) {
-                if (Values.truth(evaluate(branch.test(), scope))) {
-                    return run(branch.body(), scope, out);
+            case Node.Text text -> print(text.text(), out);
+            case Node.Output output -> print(values.text(evaluate(output.value(), scope)), out);
+            case Node.If branches -> {
+                for (Node.Branch branch : branches.branches()) {
+                    if (Values.truth(evaluate(branch.test(), scope))) {
+                        return run(branch.body(), scope, out);
+                    }
                 }
+                return run(branches.otherwise(), scope, out);
             }
-            return run(branches.otherwise(), scope, out);
-        }
-        case Node.For loop -> {
-            return loop(loop, scope, out);
-        }
-        case Node.Set set -> assign(set.targets(), evaluate(set.value(), scope), scope);
-        case Node.SetAttribute set -> {
-            Object value = evaluate(set.value(), scope);
-            if (!(scope.get(set.namespace()) instanceof TemplateValue.Namespace namespace)) {
-                throw budget.fail("'" + set.namespace() + "' is not a namespace, so its attributes cannot be set");
+            case Node.For loop -> {
+                return loop(loop, scope, out);
             }
-            namespace.attributes().put(set.attribute(), value);
-        }
-        case Node.SetBlock set -> {
-            StringBuilder text = new StringBuilder();
-            Signal signal = run(set.body(), scope, text);
-            scope.set(set.target(), text.toString());
-            return signal;
-        }
-        case Node.Macro macro -> scope.set(macro.name(), new TemplateValue.Macro(macro, scope));
-        case Node.Group group -> {
-            return run(group.body(), scope, out);
-        }
-        case Node.Jump jump -> {
-            return jump.leave() ? Signal.LEAVE_LOOP : Signal.NEXT_TURN;
-        }
+            case Node.Set set -> assign(set.targets(), evaluate(set.value(), scope), scope);
+            case Node.SetAttribute set -> {
+                Object value = evaluate(set.value(), scope);
+                if (!(scope.get(set.namespace()) instanceof TemplateValue.Namespace namespace)) {
+                    throw budget.fail("'" + set.namespace() + "' is not a namespace, so its attributes cannot be set");
+                }
+                namespace.attributes().put(set.attribute(), value);
+            }
+            case Node.SetBlock set -> {
+                StringBuilder text = new StringBuilder();
+                Signal signal = run(set.body(), scope, text);
+                scope.set(set.target(), text.toString());
+                return signal;
+            }
+            case Node.Macro macro -> scope.set(macro.name(), new TemplateValue.Macro(macro, scope));
+            case Node.Group group -> {
+                return run(group.body(), scope, out);
+            }
+            case Node.Jump jump -> {
+                return jump.leave() ? Signal.LEAVE_LOOP : Signal.NEXT_TURN;
+            }
         }
         return Signal.GO_ON;
     }
@@ -151,36 +151,36 @@ final class Renderer {
         budget.enter();
         budget.work(1);
         Object value = switch (expression) {
-        case Node.Literal literal -> literal.value();
-        case Node.Name name -> scope.get(name.name());
-        case Node.ListOf list -> all(list.items(), scope);
-        case Node.DictOf dict -> dict(dict, scope);
-        case Node.Unary unary -> operators.unary(unary.operator(), evaluate(unary.operand(), scope));
-        case Node.Chain chain -> {
-            Object left = evaluate(chain.first(), scope);
-            for (Node.Link link : chain.links()) {
-                left = operators.binary(link.operator(), left, evaluate(link.operand(), scope));
-            }
-            yield left;
-        }
-        case Node.Comparison comparison -> comparison(comparison, scope);
-        case Node.Logic logic -> {
-            Object last = null;
-            for (Node.Expr operand : logic.operands()) {
-                last = evaluate(operand, scope);
-                if (Values.truth(last) != logic.and()) {
-                    break;
+            case Node.Literal literal -> literal.value();
+            case Node.Name name -> scope.get(name.name());
+            case Node.ListOf list -> all(list.items(), scope);
+            case Node.DictOf dict -> dict(dict, scope);
+            case Node.Unary unary -> operators.unary(unary.operator(), evaluate(unary.operand(), scope));
+            case Node.Chain chain -> {
+                Object left = evaluate(chain.first(), scope);
+                for (Node.Link link : chain.links()) {
+                    left = operators.binary(link.operator(), left, evaluate(link.operand(), scope));
                 }
+                yield left;
             }
-            yield last;
-        }
-        case Node.Choice choice -> {
-            if (Values.truth(evaluate(choice.test(), scope))) {
-                yield evaluate(choice.yes(), scope);
+            case Node.Comparison comparison -> comparison(comparison, scope);
+            case Node.Logic logic -> {
+                Object last = null;
+                for (Node.Expr operand : logic.operands()) {
+                    last = evaluate(operand, scope);
+                    if (Values.truth(last) != logic.and()) {
+                        break;
+                    }
+                }
+                yield last;
             }
-            yield choice.no() == null ? new TemplateValue.Undefined("the missing else") : evaluate(choice.no(), scope);
-        }
-        case Node.Access access -> access(access, scope);
+            case Node.Choice choice -> {
+                if (Values.truth(evaluate(choice.test(), scope))) {
+                    yield evaluate(choice.yes(), scope);
+                }
+                yield choice.no() == null ? new TemplateValue.Undefined("the missing else") : evaluate(choice.no(), scope);
+            }
+            case Node.Access access -> access(access, scope);
         };
         budget.leave();
         return value;
@@ -225,15 +225,18 @@ final class Renderer {
             budget.line = access.line();
             budget.work(1);
             value = switch (suffixes.get(i)) {
-            case Node.Attribute attribute -> attribute(value, attribute.name(), i + 1 < suffixes.size() && suffixes.get(i + 1) instanceof Node.Call);
-            case Node.Index index -> index(value, evaluate(index.key(), scope));
-            case Node.Slice slice -> operators.slice(value, orNull(slice.from(), scope), orNull(slice.to(), scope), orNull(slice.step(), scope));
-            case Node.Call call -> call(value, call.arguments(), scope);
-            case Node.Filter filter -> {
-                budget.step();
-                yield filters.apply(filter.name(), value, arguments("filter " + filter.name(), filter.arguments(), scope));
-            }
-            case Node.Test test -> filters.test(test.name(), value, arguments("test " + test.name(), test.arguments(), scope)) != test.negated();
+                case Node.Attribute attribute ->
+                    attribute(value, attribute.name(), i + 1 < suffixes.size() && suffixes.get(i + 1) instanceof Node.Call);
+                case Node.Index index -> index(value, evaluate(index.key(), scope));
+                case Node.Slice slice ->
+                    operators.slice(value, orNull(slice.from(), scope), orNull(slice.to(), scope), orNull(slice.step(), scope));
+                case Node.Call call -> call(value, call.arguments(), scope);
+                case Node.Filter filter -> {
+                    budget.step();
+                    yield filters.apply(filter.name(), value, arguments("filter " + filter.name(), filter.arguments(), scope));
+                }
+                case Node.Test test ->
+                    filters.test(test.name(), value, arguments("test " + test.name(), test.arguments(), scope)) != test.negated();
             };
         }
         return value;
@@ -259,10 +262,11 @@ final class Renderer {
             return new TemplateValue.Method(value, name);
         }
         return switch (value) {
-        case TemplateValue.Namespace namespace when namespace.attributes().containsKey(name) -> namespace.attributes().get(name);
-        case TemplateValue.Loop loop -> loopAttribute(loop, name);
-        case TemplateValue.Undefined undefined -> throw budget.fail("'" + undefined.name() + "' is undefined and has no attribute '" + name + "'");
-        case null, default -> new TemplateValue.Undefined(name);
+            case TemplateValue.Namespace namespace when namespace.attributes().containsKey(name) -> namespace.attributes().get(name);
+            case TemplateValue.Loop loop -> loopAttribute(loop, name);
+            case TemplateValue.Undefined undefined ->
+                throw budget.fail("'" + undefined.name() + "' is undefined and has no attribute '" + name + "'");
+            case null, default -> new TemplateValue.Undefined(name);
         };
     }
 
@@ -270,36 +274,36 @@ final class Renderer {
         long index = loop.index();
         int size = loop.items().size();
         return switch (name) {
-        case "index" -> index + 1;
-        case "index0" -> index;
-        case "revindex" -> size - index;
-        case "revindex0" -> size - index - 1;
-        case "first" -> index == 0;
-        case "last" -> index == size - 1;
-        case "length" -> (long) size;
-        case "depth" -> (long) loop.depth();
-        case "depth0" -> loop.depth() - 1L;
-        case "previtem" -> index > 0 ? loop.items().get(loop.index() - 1) : new TemplateValue.Undefined(name);
-        case "nextitem" -> index < size - 1 ? loop.items().get(loop.index() + 1) : new TemplateValue.Undefined(name);
-        default -> new TemplateValue.Undefined(name);
+            case "index" -> index + 1;
+            case "index0" -> index;
+            case "revindex" -> size - index;
+            case "revindex0" -> size - index - 1;
+            case "first" -> index == 0;
+            case "last" -> index == size - 1;
+            case "length" -> (long) size;
+            case "depth" -> (long) loop.depth();
+            case "depth0" -> loop.depth() - 1L;
+            case "previtem" -> index > 0 ? loop.items().get(loop.index() - 1) : new TemplateValue.Undefined(name);
+            case "nextitem" -> index < size - 1 ? loop.items().get(loop.index() + 1) : new TemplateValue.Undefined(name);
+            default -> new TemplateValue.Undefined(name);
         };
     }
 
     private @Nullable Object index(@Nullable Object value, @Nullable Object key) {
         switch (value) {
-        case Map<?, ?> map when Values.isKey(key) && map.containsKey(key) -> {
-            return map.get(key);
-        }
-        case List<?> list when key instanceof Long at -> {
-            long place = at < 0 ? at + list.size() : at;
-            return place < 0 || place >= list.size() ? new TemplateValue.Undefined("item " + at) : list.get((int) place);
-        }
-        case String text when key instanceof Long -> {
-            return operators.character(text, (Long) key);
-        }
-        case null, default -> {
-            return key instanceof String name ? attribute(value, name, false) : missing(value, key);
-        }
+            case Map<?, ?> map when Values.isKey(key) && map.containsKey(key) -> {
+                return map.get(key);
+            }
+            case List<?> list when key instanceof Long at -> {
+                long place = at < 0 ? at + list.size() : at;
+                return place < 0 || place >= list.size() ? new TemplateValue.Undefined("item " + at) : list.get((int) place);
+            }
+            case String text when key instanceof Long -> {
+                return operators.character(text, (Long) key);
+            }
+            case null, default -> {
+                return key instanceof String name ? attribute(value, name, false) : missing(value, key);
+            }
         }
     }
 
@@ -313,10 +317,10 @@ final class Renderer {
     private @Nullable Object call(@Nullable Object callee, Node.Arguments given, Scope scope) {
         budget.step();
         return switch (callee) {
-        case TemplateValue.Macro macro -> macro(macro, arguments("macro " + macro.definition().name(), given, scope));
-        case TemplateValue.Method method -> methods.call(method, arguments(method.name(), given, scope));
-        case TemplateValue.Function function -> function(function.name(), arguments(function.name(), given, scope));
-        case null, default -> throw budget.fail(Values.kind(callee) + " cannot be called");
+            case TemplateValue.Macro macro -> macro(macro, arguments("macro " + macro.definition().name(), given, scope));
+            case TemplateValue.Method method -> methods.call(method, arguments(method.name(), given, scope));
+            case TemplateValue.Function function -> function(function.name(), arguments(function.name(), given, scope));
+            case null, default -> throw budget.fail(Values.kind(callee) + " cannot be called");
         };
     }
 
@@ -344,17 +348,17 @@ final class Renderer {
 
     private Object function(String name, CallArguments arguments) {
         return switch (name) {
-        case "range" -> range(arguments.allow("start", "stop", "step"));
-        case "namespace", "dict" -> {
-            Map<@Nullable Object, @Nullable Object> attributes = new LinkedHashMap<>();
-            if (!arguments.positional().isEmpty() && arguments.positional().getFirst() instanceof Map<?, ?> map) {
-                attributes.putAll(map);
+            case "range" -> range(arguments.allow("start", "stop", "step"));
+            case "namespace", "dict" -> {
+                Map<@Nullable Object, @Nullable Object> attributes = new LinkedHashMap<>();
+                if (!arguments.positional().isEmpty() && arguments.positional().getFirst() instanceof Map<?, ?> map) {
+                    attributes.putAll(map);
+                }
+                attributes.putAll(arguments.named());
+                yield name.equals("dict") ? attributes : new TemplateValue.Namespace(attributes);
             }
-            attributes.putAll(arguments.named());
-            yield name.equals("dict") ? attributes : new TemplateValue.Namespace(attributes);
-        }
-        case "strftime_now" -> Clock.format(now, arguments.allow("format").string(0, "format"), budget);
-        default -> throw budget.fail(values.text(arguments.positional().isEmpty() ? "" : arguments.positional().getFirst()));
+            case "strftime_now" -> Clock.format(now, arguments.allow("format").string(0, "format"), budget);
+            default -> throw budget.fail(values.text(arguments.positional().isEmpty() ? "" : arguments.positional().getFirst()));
         };
     }
 

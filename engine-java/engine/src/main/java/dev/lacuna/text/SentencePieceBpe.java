@@ -210,7 +210,8 @@ final class SentencePieceBpe implements Segmenter {
                 codePoint = following;
             }
             if (end - at > WordCache.LONGEST) {
-                append(merger.ids, encodeWord(spelled, at, end, merger), begin, ids);
+                int n = encodeWord(spelled, at, end, merger); // may replace merger.ids
+                append(merger.ids, n, begin, ids);
             } else {
                 int hash = WordCache.hash(spelled, at, end);
                 int[] known = cache.get(hash, spelled, at, end);
@@ -286,7 +287,7 @@ final class SentencePieceBpe implements Segmenter {
     @Override
     public byte[] bytes(int id) {
         if (vocabulary.types[id] == Vocabulary.BYTE) {
-            return new byte[] { (byte) value(id) };
+            return new byte[]{(byte) value(id)};
         }
         return vocabulary.pieces[id].replace(SPACE, ' ').getBytes(StandardCharsets.UTF_8);
     }

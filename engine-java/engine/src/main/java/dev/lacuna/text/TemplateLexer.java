@@ -15,8 +15,9 @@ final class TemplateLexer {
         }
     }
 
-    private static final String[] OPERATORS = { "**", "//", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "<", ">", "=", "(", ")", "[", "]", "{",
-            "}", ".", ",", ":", "|" };
+    private static final String[] OPERATORS = {"**", "//", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "<", ">", "=", "(", ")",
+            "[", "]", "{",
+            "}", ".", ",", ":", "|"};
 
     private final String source;
     private final List<Token> tokens = new ArrayList<>();
@@ -60,9 +61,9 @@ final class TemplateLexer {
             moveTo(open);
             if (open < source.length()) {
                 stripNext = switch (source.charAt(open + 1)) {
-                case '#' -> comment();
-                case '%' -> tag();
-                default -> output();
+                    case '#' -> comment();
+                    case '%' -> tag();
+                    default -> output();
                 };
             }
         }
@@ -192,10 +193,10 @@ final class TemplateLexer {
             } else {
                 String operator = operator();
                 switch (operator) {
-                case "(", "[", "{" -> open++;
-                case ")", "]", "}" -> open--;
-                default -> {
-                }
+                    case "(", "[", "{" -> open++;
+                    case ")", "]", "}" -> open--;
+                    default -> {
+                    }
                 }
                 add(Kind.OPERATOR, at + operator.length());
             }
@@ -265,16 +266,16 @@ final class TemplateLexer {
             }
             char escaped = source.charAt(++i);
             switch (escaped) {
-            case 'n' -> text.append('\n');
-            case 't' -> text.append('\t');
-            case 'r' -> text.append('\r');
-            case 'b' -> text.append('\b');
-            case 'f' -> text.append('\f');
-            case 'v' -> text.append('\u000B');
-            case '\\', '\'', '"' -> text.append(escaped);
-            case 'x' -> i = hexadecimal(i, 2, text);
-            case 'u' -> i = hexadecimal(i, 4, text);
-            default -> text.append('\\').append(escaped);
+                case 'n' -> text.append('\n');
+                case 't' -> text.append('\t');
+                case 'r' -> text.append('\r');
+                case 'b' -> text.append('\b');
+                case 'f' -> text.append('\f');
+                case 'v' -> text.append('\u000B');
+                case '\\', '\'', '"' -> text.append(escaped);
+                case 'x' -> i = hexadecimal(i, 2, text);
+                case 'u' -> i = hexadecimal(i, 4, text);
+                default -> text.append('\\').append(escaped);
             }
         }
         throw new TemplateException("a string is not closed", begin);

@@ -85,7 +85,8 @@ final class TemplateParser {
     private TemplateException unexpected(String wanted) {
         Token token = peek();
         String found = token.text().isEmpty() ? token.kind().name() : token.text();
-        return new TemplateException("expected " + wanted + ", found '" + (found.length() > 40 ? found.substring(0, 40) : found) + "'", token.line());
+        return new TemplateException("expected " + wanted + ", found '" + (found.length() > 40 ? found.substring(0, 40) : found) + "'",
+                token.line());
     }
 
     private void enter() {
@@ -101,25 +102,25 @@ final class TemplateParser {
         while (true) {
             Token token = take();
             switch (token.kind()) {
-            case TEXT -> nodes.add(new Node.Text(token.text(), token.line()));
-            case OUTPUT -> {
-                nodes.add(new Node.Output(tuple(), token.line()));
-                expect(Kind.END_OUTPUT, "'}}'");
-            }
-            case TAG -> {
-                if (peek().kind() == Kind.NAME && ends.contains(peek().text())) {
+                case TEXT -> nodes.add(new Node.Text(token.text(), token.line()));
+                case OUTPUT -> {
+                    nodes.add(new Node.Output(tuple(), token.line()));
+                    expect(Kind.END_OUTPUT, "'}}'");
+                }
+                case TAG -> {
+                    if (peek().kind() == Kind.NAME && ends.contains(peek().text())) {
+                        depth--;
+                        return nodes;
+                    }
+                    nodes.add(statement());
+                }
+                default -> {
+                    if (!ends.isEmpty()) {
+                        throw new TemplateException("expected one of the tags " + ends + ", found the end of the template", token.line());
+                    }
                     depth--;
                     return nodes;
                 }
-                nodes.add(statement());
-            }
-            default -> {
-                if (!ends.isEmpty()) {
-                    throw new TemplateException("expected one of the tags " + ends + ", found the end of the template", token.line());
-                }
-                depth--;
-                return nodes;
-            }
             }
         }
     }
@@ -133,23 +134,23 @@ final class TemplateParser {
         Token tag = expect(Kind.NAME, "the name of a tag");
         int line = tag.line();
         Node node = switch (tag.text()) {
-        case "if" -> parseIf(line);
-        case "for" -> parseFor(line);
-        case "set" -> parseSet(line);
-        case "macro" -> parseMacro(line);
-        case "generation" -> {
-            List<Node> body = body("endgeneration");
-            at++;
-            yield new Node.Group(body, line);
-        }
-        case "break", "continue" -> {
-            if (loops == 0) {
-                throw new TemplateException(tag.text() + " outside a loop", line);
+            case "if" -> parseIf(line);
+            case "for" -> parseFor(line);
+            case "set" -> parseSet(line);
+            case "macro" -> parseMacro(line);
+            case "generation" -> {
+                List<Node> body = body("endgeneration");
+                at++;
+                yield new Node.Group(body, line);
             }
-            yield new Node.Jump(tag.text().equals("break"), line);
-        }
-        default -> throw new TemplateException(
-                "tag '" + tag.text() + "' is not supported here; for, if, set, macro, generation, raw, break and continue are", line);
+            case "break", "continue" -> {
+                if (loops == 0) {
+                    throw new TemplateException(tag.text() + " outside a loop", line);
+                }
+                yield new Node.Jump(tag.text().equals("break"), line);
+            }
+            default -> throw new TemplateException(
+                    "tag '" + tag.text() + "' is not supported here; for, if, set, macro, generation, raw, break and continue are", line);
         };
         expect(Kind.END_TAG, "'%}'");
         return node;
@@ -344,10 +345,10 @@ final class TemplateParser {
         while (peek().kind() == Kind.OPERATOR && set.contains(peek().text())) {
             String operator = take().text();
             links.add(new Node.Link(operator, switch (level) {
-            case 0 -> joined();
-            case 1 -> product();
-            case 2 -> power();
-            default -> unary();
+                case 0 -> joined();
+                case 1 -> product();
+                case 2 -> power();
+                default -> unary();
             }));
         }
         return new Node.Chain(first, links, line);
@@ -372,33 +373,33 @@ final class TemplateParser {
         Token token = take();
         int line = token.line();
         return switch (token.kind()) {
-        case STRING -> {
-            StringBuilder text = new StringBuilder(token.text());
-            while (peek().kind() == Kind.STRING) {
-                text.append(take().text());
+            case STRING -> {
+                StringBuilder text = new StringBuilder(token.text());
+                while (peek().kind() == Kind.STRING) {
+                    text.append(take().text());
+                }
+                yield new Node.Literal(text.toString(), line);
             }
-            yield new Node.Literal(text.toString(), line);
-        }
-        case INTEGER, REAL -> new Node.Literal(number(token), line);
-        case NAME -> switch (token.text()) {
-        case "true", "True" -> new Node.Literal(Boolean.TRUE, line);
-        case "false", "False" -> new Node.Literal(Boolean.FALSE, line);
-        case "none", "None" -> new Node.Literal(null, line);
-        default -> new Node.Name(token.text(), line);
-        };
-        case OPERATOR -> switch (token.text()) {
-        case "(" -> parenthesis(line);
-        case "[" -> new Node.ListOf(items("]"), line);
-        case "{" -> dict(line);
-        default -> {
-            at--;
-            throw unexpected("a value");
-        }
-        };
-        default -> {
-            at -= token.kind() == Kind.END ? 0 : 1;
-            throw unexpected("a value");
-        }
+            case INTEGER, REAL -> new Node.Literal(number(token), line);
+            case NAME -> switch (token.text()) {
+                case "true", "True" -> new Node.Literal(Boolean.TRUE, line);
+                case "false", "False" -> new Node.Literal(Boolean.FALSE, line);
+                case "none", "None" -> new Node.Literal(null, line);
+                default -> new Node.Name(token.text(), line);
+            };
+            case OPERATOR -> switch (token.text()) {
+                case "(" -> parenthesis(line);
+                case "[" -> new Node.ListOf(items("]"), line);
+                case "{" -> dict(line);
+                default -> {
+                    at--;
+                    throw unexpected("a value");
+                }
+            };
+            default -> {
+                at -= token.kind() == Kind.END ? 0 : 1;
+                throw unexpected("a value");
+            }
         };
     }
 
@@ -407,7 +408,8 @@ final class TemplateParser {
         try {
             return token.kind() == Kind.REAL ? (Object) Double.valueOf(digits) : Long.valueOf(digits);
         } catch (NumberFormatException tooLarge) {
-            throw new TemplateException("the number " + digits.substring(0, Math.min(40, digits.length())) + " is out of range", token.line());
+            throw new TemplateException("the number " + digits.substring(0, Math.min(40, digits.length())) + " is out of range",
+                    token.line());
         }
     }
 
@@ -490,10 +492,10 @@ final class TemplateParser {
         }
         Token token = peek();
         boolean value = switch (token.kind()) {
-        case NAME -> !NO_TEST_ARGUMENT.contains(token.text());
-        case STRING, INTEGER, REAL -> true;
-        case OPERATOR -> token.text().equals("[") || token.text().equals("{");
-        default -> false;
+            case NAME -> !NO_TEST_ARGUMENT.contains(token.text());
+            case STRING, INTEGER, REAL -> true;
+            case OPERATOR -> token.text().equals("[") || token.text().equals("{");
+            default -> false;
         };
         if (!value) {
             return none();

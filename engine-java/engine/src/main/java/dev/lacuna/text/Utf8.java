@@ -2,8 +2,7 @@ package dev.lacuna.text;
 
 /** One character to UTF-8, and where a stream of bytes may be cut. */
 final class Utf8 {
-    private Utf8() {
-    }
+    private Utf8() {}
 
     /** The code point at a place; U+FFFD for an unpaired surrogate. */
     static int codePoint(String text, int at, int end) {
@@ -56,11 +55,11 @@ final class Utf8 {
         }
         int second = bytes[at + 1] & 0xFF;
         return switch (lead) {
-        case 0xE0 -> second >= 0xA0;
-        case 0xED -> second < 0xA0;
-        case 0xF0 -> second >= 0x90;
-        case 0xF4 -> second < 0x90;
-        default -> true;
+            case 0xE0 -> second >= 0xA0;
+            case 0xED -> second < 0xA0;
+            case 0xF0 -> second >= 0x90;
+            case 0xF4 -> second < 0x90;
+            default -> true;
         };
     }
 }

@@ -21,63 +21,63 @@ final class Values {
     Object copy(@Nullable Object value, int level) {
         budget.nesting(level);
         return switch (value) {
-        case null -> null;
-        case Boolean b -> b;
-        case Long l -> l;
-        case Double d -> d;
-        case Float f -> f.doubleValue();
-        case Integer i -> i.longValue();
-        case Short s -> s.longValue();
-        case Byte b -> b.longValue();
-        case CharSequence s -> s.toString();
-        case List<?> list -> {
-            List<@Nullable Object> copy = new ArrayList<>(list.size());
-            for (Object item : list) {
-                copy.add(copy(item, level + 1));
-            }
-            yield copy;
-        }
-        case Map<?, ?> map -> {
-            Map<Object, @Nullable Object> copy = new LinkedHashMap<>();
-            for (Map.Entry<?, ?> entry : map.entrySet()) {
-                if (!(entry.getKey() instanceof String key)) {
-                    throw budget.fail("variables may hold mappings with string keys only");
+            case null -> null;
+            case Boolean b -> b;
+            case Long l -> l;
+            case Double d -> d;
+            case Float f -> f.doubleValue();
+            case Integer i -> i.longValue();
+            case Short s -> s.longValue();
+            case Byte b -> b.longValue();
+            case CharSequence s -> s.toString();
+            case List<?> list -> {
+                List<@Nullable Object> copy = new ArrayList<>(list.size());
+                for (Object item : list) {
+                    copy.add(copy(item, level + 1));
                 }
-                copy.put(key, copy(entry.getValue(), level + 1));
+                yield copy;
             }
-            yield copy;
-        }
-        default -> throw budget.fail("a variable holds a " + value.getClass().getName() + "; only plain data can be given");
+            case Map<?, ?> map -> {
+                Map<Object, @Nullable Object> copy = new LinkedHashMap<>();
+                for (Map.Entry<?, ?> entry : map.entrySet()) {
+                    if (!(entry.getKey() instanceof String key)) {
+                        throw budget.fail("variables may hold mappings with string keys only");
+                    }
+                    copy.put(key, copy(entry.getValue(), level + 1));
+                }
+                yield copy;
+            }
+            default -> throw budget.fail("a variable holds a " + value.getClass().getName() + "; only plain data can be given");
         };
     }
 
     static boolean truth(@Nullable Object value) {
         return switch (value) {
-        case null -> false;
-        case Boolean b -> b;
-        case Long l -> l != 0;
-        case Double d -> d != 0;
-        case String s -> !s.isEmpty();
-        case List<?> list -> !list.isEmpty();
-        case Map<?, ?> map -> !map.isEmpty();
-        case TemplateValue.Undefined u -> false;
-        default -> true;
+            case null -> false;
+            case Boolean b -> b;
+            case Long l -> l != 0;
+            case Double d -> d != 0;
+            case String s -> !s.isEmpty();
+            case List<?> list -> !list.isEmpty();
+            case Map<?, ?> map -> !map.isEmpty();
+            case TemplateValue.Undefined u -> false;
+            default -> true;
         };
     }
 
     static String kind(@Nullable Object value) {
         return switch (value) {
-        case null -> "none";
-        case Boolean b -> "a boolean";
-        case Long l -> "an integer";
-        case Double d -> "a float";
-        case String s -> "a string";
-        case List<?> list -> "a list";
-        case Map<?, ?> map -> "a mapping";
-        case TemplateValue.Undefined u -> "undefined ('" + u.name() + "')";
-        case TemplateValue.Namespace n -> "a namespace";
-        case TemplateValue.Loop l -> "a loop";
-        default -> "a function";
+            case null -> "none";
+            case Boolean b -> "a boolean";
+            case Long l -> "an integer";
+            case Double d -> "a float";
+            case String s -> "a string";
+            case List<?> list -> "a list";
+            case Map<?, ?> map -> "a mapping";
+            case TemplateValue.Undefined u -> "undefined ('" + u.name() + "')";
+            case TemplateValue.Namespace n -> "a namespace";
+            case TemplateValue.Loop l -> "a loop";
+            default -> "a function";
         };
     }
 
@@ -166,25 +166,25 @@ final class Values {
 
     boolean contains(@Nullable Object container, @Nullable Object value) {
         switch (container) {
-        case String text when value instanceof String part -> {
-            budget.search(text, part);
-            return text.contains(part);
-        }
-        case List<?> list -> {
-            for (Object item : list) {
-                if (equal(item, value)) {
-                    return true;
-                }
+            case String text when value instanceof String part -> {
+                budget.search(text, part);
+                return text.contains(part);
             }
-            return false;
-        }
-        case Map<?, ?> map -> {
-            return isKey(value) && map.containsKey(value);
-        }
-        case TemplateValue.Undefined u -> {
-            return false;
-        }
-        case null, default -> throw budget.fail("cannot look for " + kind(value) + " in " + kind(container));
+            case List<?> list -> {
+                for (Object item : list) {
+                    if (equal(item, value)) {
+                        return true;
+                    }
+                }
+                return false;
+            }
+            case Map<?, ?> map -> {
+                return isKey(value) && map.containsKey(value);
+            }
+            case TemplateValue.Undefined u -> {
+                return false;
+            }
+            case null, default -> throw budget.fail("cannot look for " + kind(value) + " in " + kind(container));
         }
     }
 
@@ -195,24 +195,24 @@ final class Values {
     /** The items to loop over. */
     List<@Nullable Object> items(@Nullable Object value) {
         switch (value) {
-        case List<?> list -> {
-            budget.work(list.size());
-            return new ArrayList<>(list);
-        }
-        case Map<?, ?> map -> {
-            budget.work(map.size());
-            return new ArrayList<>(map.keySet());
-        }
-        case String text -> {
-            budget.work(text.length());
-            List<@Nullable Object> characters = new ArrayList<>(text.length());
-            text.codePoints().forEach(c -> characters.add(Character.toString(c)));
-            return characters;
-        }
-        case TemplateValue.Undefined u -> {
-            return new ArrayList<>();
-        }
-        case null, default -> throw budget.fail("cannot loop over " + kind(value));
+            case List<?> list -> {
+                budget.work(list.size());
+                return new ArrayList<>(list);
+            }
+            case Map<?, ?> map -> {
+                budget.work(map.size());
+                return new ArrayList<>(map.keySet());
+            }
+            case String text -> {
+                budget.work(text.length());
+                List<@Nullable Object> characters = new ArrayList<>(text.length());
+                text.codePoints().forEach(c -> characters.add(Character.toString(c)));
+                return characters;
+            }
+            case TemplateValue.Undefined u -> {
+                return new ArrayList<>();
+            }
+            case null, default -> throw budget.fail("cannot loop over " + kind(value));
         }
     }
 
@@ -233,32 +233,32 @@ final class Values {
         budget.nesting(level);
         budget.work(1);
         switch (value) {
-        case null -> out.append("None");
-        case Boolean b -> out.append(b ? "True" : "False");
-        case Long l -> out.append(l);
-        case Double d -> out.append(real(d, "inf", "nan"));
-        case String s -> quote(s, out);
-        case List<?> list -> {
-            out.append('[');
-            for (int i = 0; i < list.size(); i++) {
-                out.append(i == 0 ? "" : ", ");
-                represent(list.get(i), out, level + 1);
+            case null -> out.append("None");
+            case Boolean b -> out.append(b ? "True" : "False");
+            case Long l -> out.append(l);
+            case Double d -> out.append(real(d, "inf", "nan"));
+            case String s -> quote(s, out);
+            case List<?> list -> {
+                out.append('[');
+                for (int i = 0; i < list.size(); i++) {
+                    out.append(i == 0 ? "" : ", ");
+                    represent(list.get(i), out, level + 1);
+                }
+                out.append(']');
             }
-            out.append(']');
-        }
-        case Map<?, ?> map -> {
-            String separator = "{";
-            for (Map.Entry<?, ?> entry : map.entrySet()) {
-                out.append(separator);
-                represent(entry.getKey(), out, level + 1);
-                out.append(": ");
-                represent(entry.getValue(), out, level + 1);
-                separator = ", ";
+            case Map<?, ?> map -> {
+                String separator = "{";
+                for (Map.Entry<?, ?> entry : map.entrySet()) {
+                    out.append(separator);
+                    represent(entry.getKey(), out, level + 1);
+                    out.append(": ");
+                    represent(entry.getValue(), out, level + 1);
+                    separator = ", ";
+                }
+                out.append(map.isEmpty() ? "{}" : "}");
             }
-            out.append(map.isEmpty() ? "{}" : "}");
-        }
-        case TemplateValue.Undefined u -> out.append("Undefined");
-        default -> throw budget.fail("cannot print " + kind(value));
+            case TemplateValue.Undefined u -> out.append("Undefined");
+            default -> throw budget.fail("cannot print " + kind(value));
         }
         budget.text(out.length() > Budget.TEXT ? out.length() : 0);
     }
@@ -270,19 +270,19 @@ final class Values {
         for (int i = 0; i < text.length(); i++) {
             char c = text.charAt(i);
             switch (c) {
-            case '\n' -> out.append("\\n");
-            case '\r' -> out.append("\\r");
-            case '\t' -> out.append("\\t");
-            case '\\' -> out.append("\\\\");
-            default -> {
-                if (c == quote) {
-                    out.append('\\').append(c);
-                } else if (c < 32 || c == 127) {
-                    out.append(String.format("\\x%02x", (int) c));
-                } else {
-                    out.append(c);
+                case '\n' -> out.append("\\n");
+                case '\r' -> out.append("\\r");
+                case '\t' -> out.append("\\t");
+                case '\\' -> out.append("\\\\");
+                default -> {
+                    if (c == quote) {
+                        out.append('\\').append(c);
+                    } else if (c < 32 || c == 127) {
+                        out.append(String.format("\\x%02x", (int) c));
+                    } else {
+                        out.append(c);
+                    }
                 }
-            }
             }
         }
         out.append(quote);
@@ -308,8 +308,7 @@ final class Values {
     }
 
     /** How {@code tojson} writes: as json.dumps with ensure_ascii off. */
-    record Json(int indent, String itemSeparator, String keySeparator, boolean ascii, boolean sorted) {
-    }
+    record Json(int indent, String itemSeparator, String keySeparator, boolean ascii, boolean sorted) {}
 
     String json(@Nullable Object value, Json format) {
         StringBuilder out = new StringBuilder();
@@ -321,35 +320,35 @@ final class Values {
         budget.nesting(level);
         budget.work(1);
         switch (value) {
-        case null -> out.append("null");
-        case Boolean b -> out.append(b);
-        case Long l -> out.append(l);
-        case Double d -> out.append(real(d, "Infinity", "NaN"));
-        case String s -> jsonString(s, format.ascii, out);
-        case List<?> list -> {
-            out.append('[');
-            for (int i = 0; i < list.size(); i++) {
-                separate(i == 0, format, out, level + 1);
-                json(list.get(i), format, out, level + 1);
+            case null -> out.append("null");
+            case Boolean b -> out.append(b);
+            case Long l -> out.append(l);
+            case Double d -> out.append(real(d, "Infinity", "NaN"));
+            case String s -> jsonString(s, format.ascii, out);
+            case List<?> list -> {
+                out.append('[');
+                for (int i = 0; i < list.size(); i++) {
+                    separate(i == 0, format, out, level + 1);
+                    json(list.get(i), format, out, level + 1);
+                }
+                close(list.isEmpty(), ']', format, out, level);
             }
-            close(list.isEmpty(), ']', format, out, level);
-        }
-        case Map<?, ?> map -> {
-            out.append('{');
-            List<Map.Entry<?, ?>> entries = new ArrayList<>(map.entrySet());
-            if (format.sorted) {
-                sort(entries, (x, y) -> compare(x.getKey(), y.getKey()));
+            case Map<?, ?> map -> {
+                out.append('{');
+                List<Map.Entry<?, ?>> entries = new ArrayList<>(map.entrySet());
+                if (format.sorted) {
+                    sort(entries, (x, y) -> compare(x.getKey(), y.getKey()));
+                }
+                for (Iterator<Map.Entry<?, ?>> each = entries.iterator(); each.hasNext();) {
+                    Map.Entry<?, ?> entry = each.next();
+                    separate(entry == entries.getFirst(), format, out, level + 1);
+                    jsonString(entry.getKey() instanceof String key ? key : json(entry.getKey(), format), format.ascii, out);
+                    out.append(format.keySeparator);
+                    json(entry.getValue(), format, out, level + 1);
+                }
+                close(map.isEmpty(), '}', format, out, level);
             }
-            for (Iterator<Map.Entry<?, ?>> each = entries.iterator(); each.hasNext();) {
-                Map.Entry<?, ?> entry = each.next();
-                separate(entry == entries.getFirst(), format, out, level + 1);
-                jsonString(entry.getKey() instanceof String key ? key : json(entry.getKey(), format), format.ascii, out);
-                out.append(format.keySeparator);
-                json(entry.getValue(), format, out, level + 1);
-            }
-            close(map.isEmpty(), '}', format, out, level);
-        }
-        default -> throw budget.fail("cannot write " + kind(value) + " as JSON");
+            default -> throw budget.fail("cannot write " + kind(value) + " as JSON");
         }
         budget.text(out.length() > Budget.TEXT ? out.length() : 0);
     }
@@ -380,20 +379,20 @@ final class Values {
         for (int i = 0; i < text.length(); i++) {
             char c = text.charAt(i);
             switch (c) {
-            case '"' -> out.append("\\\"");
-            case '\\' -> out.append("\\\\");
-            case '\n' -> out.append("\\n");
-            case '\r' -> out.append("\\r");
-            case '\t' -> out.append("\\t");
-            case '\b' -> out.append("\\b");
-            case '\f' -> out.append("\\f");
-            default -> {
-                if (c < 32 || ascii && c > 126) {
-                    out.append(String.format("\\u%04x", (int) c));
-                } else {
-                    out.append(c);
+                case '"' -> out.append("\\\"");
+                case '\\' -> out.append("\\\\");
+                case '\n' -> out.append("\\n");
+                case '\r' -> out.append("\\r");
+                case '\t' -> out.append("\\t");
+                case '\b' -> out.append("\\b");
+                case '\f' -> out.append("\\f");
+                default -> {
+                    if (c < 32 || ascii && c > 126) {
+                        out.append(String.format("\\u%04x", (int) c));
+                    } else {
+                        out.append(c);
+                    }
                 }
-            }
             }
         }
         out.append('"');

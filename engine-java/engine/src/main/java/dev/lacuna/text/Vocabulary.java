@@ -29,7 +29,8 @@ final class Vocabulary {
         pieces = keys.requiredStrings("tokens").clone();
         int size = pieces.length;
         if (size == 0 || size > 1 << 24) {
-            throw new MalformedTokenizerException(GgufKeys.PREFIX + "tokens", "has " + size + " tokens; 1 to " + (1 << 24) + " are possible");
+            throw new MalformedTokenizerException(GgufKeys.PREFIX + "tokens",
+                    "has " + size + " tokens; 1 to " + (1 << 24) + " are possible");
         }
         types = types(keys, size);
         index = new PieceIndex(pieces);
@@ -66,7 +67,8 @@ final class Vocabulary {
         byte[] types = new byte[size];
         int[] given = keys.ints("token_type");
         if (given != null && given.length != size) {
-            throw new MalformedTokenizerException(GgufKeys.PREFIX + "token_type", "has " + given.length + " entries for " + size + " tokens");
+            throw new MalformedTokenizerException(GgufKeys.PREFIX + "token_type",
+                    "has " + given.length + " entries for " + size + " tokens");
         }
         for (int id = 0; id < size; id++) {
             int type = given == null || given[id] == 0 ? NORMAL : given[id];

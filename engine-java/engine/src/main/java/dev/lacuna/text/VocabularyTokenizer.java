@@ -28,22 +28,22 @@ final class VocabularyTokenizer implements Tokenizer {
     static VocabularyTokenizer of(GgufKeys keys) {
         String model = keys.requiredString("model");
         switch (model) {
-        case "gpt2" -> {
-            String pre = keys.string("pre");
-            PreTokenizer preTokenizer = pre == null ? PreTokenizer.GPT2 : PreTokenizer.of(GgufKeys.PREFIX + "pre", pre);
-            Vocabulary vocabulary = Vocabulary.of(keys);
-            boolean addBos = keys.flag("add_bos_token", preTokenizer == PreTokenizer.LLAMA3);
-            return new VocabularyTokenizer(vocabulary, new ByteLevelBpe(vocabulary, preTokenizer, keys.requiredStrings("merges")),
-                    checked(addBos, vocabulary), false);
-        }
-        case "llama" -> {
-            Vocabulary vocabulary = Vocabulary.of(keys);
-            boolean addBos = keys.flag("add_bos_token", true);
-            boolean spacePrefix = keys.flag("add_space_prefix", true);
-            return new VocabularyTokenizer(vocabulary, new SentencePieceBpe(vocabulary, keys.requiredFloats("scores"), spacePrefix),
-                    checked(addBos, vocabulary), spacePrefix);
-        }
-        default -> throw new UnsupportedTokenizerException(GgufKeys.PREFIX + "model", model, List.of("gpt2", "llama"));
+            case "gpt2" -> {
+                String pre = keys.string("pre");
+                PreTokenizer preTokenizer = pre == null ? PreTokenizer.GPT2 : PreTokenizer.of(GgufKeys.PREFIX + "pre", pre);
+                Vocabulary vocabulary = Vocabulary.of(keys);
+                boolean addBos = keys.flag("add_bos_token", preTokenizer == PreTokenizer.LLAMA3);
+                return new VocabularyTokenizer(vocabulary, new ByteLevelBpe(vocabulary, preTokenizer, keys.requiredStrings("merges")),
+                        checked(addBos, vocabulary), false);
+            }
+            case "llama" -> {
+                Vocabulary vocabulary = Vocabulary.of(keys);
+                boolean addBos = keys.flag("add_bos_token", true);
+                boolean spacePrefix = keys.flag("add_space_prefix", true);
+                return new VocabularyTokenizer(vocabulary, new SentencePieceBpe(vocabulary, keys.requiredFloats("scores"), spacePrefix),
+                        checked(addBos, vocabulary), spacePrefix);
+            }
+            default -> throw new UnsupportedTokenizerException(GgufKeys.PREFIX + "model", model, List.of("gpt2", "llama"));
         }
     }
 
@@ -89,8 +89,8 @@ final class VocabularyTokenizer implements Tokenizer {
     @Override
     public byte[] bytes(int id) {
         return switch (vocabulary.types[Objects.checkIndex(id, size())]) {
-        case Vocabulary.CONTROL, Vocabulary.UNKNOWN, Vocabulary.USER_DEFINED -> vocabulary.pieces[id].getBytes(StandardCharsets.UTF_8);
-        default -> segmenter.bytes(id);
+            case Vocabulary.CONTROL, Vocabulary.UNKNOWN, Vocabulary.USER_DEFINED -> vocabulary.pieces[id].getBytes(StandardCharsets.UTF_8);
+            default -> segmenter.bytes(id);
         };
     }
 

@@ -11,8 +11,7 @@ final class WordCache {
     private static final int SLOTS = 1 << 13;
     private final AtomicReferenceArray<@Nullable Entry> slots = new AtomicReferenceArray<>(SLOTS);
 
-    private record Entry(String word, int[] ids) {
-    }
+    private record Entry(String word, int[] ids) {}
 
     static int hash(String text, int from, int to) {
         int hash = to - from;

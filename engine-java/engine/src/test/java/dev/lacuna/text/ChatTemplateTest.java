@@ -41,8 +41,10 @@ class ChatTemplateTest {
 
     static Stream<Arguments> conversations() {
         JsonNode conversations = JSON.readTree(resource("conversations.json"));
-        return JSON.readTree(resource("expected-templates.json")).properties().stream().flatMap(template -> IntStream.range(0, conversations.size())
-                .mapToObj(i -> Arguments.of(template.getKey(), conversations.get(i).get("name").asString(), conversations.get(i), template.getValue().get(i))));
+        return JSON.readTree(resource("expected-templates.json")).properties().stream()
+                .flatMap(template -> IntStream.range(0, conversations.size())
+                        .mapToObj(i -> Arguments.of(template.getKey(), conversations.get(i).get("name").asString(), conversations.get(i),
+                                template.getValue().get(i))));
     }
 
     @ParameterizedTest(name = "{0}: {1}")
@@ -68,12 +70,17 @@ class ChatTemplateTest {
 
     /** Values that Python's Jinja gives, where the JavaScript reference differs or has no such feature. */
     @ParameterizedTest
-    @CsvSource(delimiter = '§', quoteCharacter = '¤', ignoreLeadingAndTrailingWhitespace = false, value = { "{{ none }}§None", "{{ 1 == true }}§True",
-            "{{ [1, 'a', none, 2.5] }}§[1, 'a', None, 2.5]", "{{ {'a': \"it's\"} }}§{'a': \"it's\"}", "{{ -7 // 2 }} {{ -7 % 3 }}§-4 2", "{{ 7 / 2 }}§3.5",
-            "{{ 1e16 }} {{ 0.1 }} {{ 1e-5 }} {{ 100.0 }}§1e+16 0.1 1e-05 100.0", "{{ 2 ** -1 }}§0.5", "{{ 1 < 2 < 3 }}§True", "{{ 1 < 3 < 2 }}§False",
+    @CsvSource(delimiter = '§', quoteCharacter = '¤', ignoreLeadingAndTrailingWhitespace = false, value = {"{{ none }}§None",
+            "{{ 1 == true }}§True",
+            "{{ [1, 'a', none, 2.5] }}§[1, 'a', None, 2.5]", "{{ {'a': \"it's\"} }}§{'a': \"it's\"}", "{{ -7 // 2 }} {{ -7 % 3 }}§-4 2",
+            "{{ 7 / 2 }}§3.5",
+            "{{ 1e16 }} {{ 0.1 }} {{ 1e-5 }} {{ 100.0 }}§1e+16 0.1 1e-05 100.0", "{{ 2 ** -1 }}§0.5", "{{ 1 < 2 < 3 }}§True",
+            "{{ 1 < 3 < 2 }}§False",
             "{{ -1 | abs }}§1", "{{ not true or true }}§True", "{{ 'a' ~ 1 + 2 if false else 'b' ~ 'c' }}§bc", "{{ 'x' if false }}§",
-            "{% raw %}{{ x }}{% endraw %}§{{ x }}", "a {%- if true -%} b {%- endif %} c§ab c", "{{ '🙂é' | length }}§2", "{{ '🙂é'[0] }}§🙂",
-            "{{ 'abcdef'[1:5:2] }} {{ 'abc'[::-1] }} {{ 'abc'[-2:] }} {{ 'abc'[:99] }}§bd cba bc abc", "{{ 'a,b,,c'.split(',', 1) }}§['a', 'b,,c']",
+            "{% raw %}{{ x }}{% endraw %}§{{ x }}", "a {%- if true -%} b {%- endif %} c§ab c", "{{ '🙂é' | length }}§2",
+            "{{ '🙂é'[0] }}§🙂",
+            "{{ 'abcdef'[1:5:2] }} {{ 'abc'[::-1] }} {{ 'abc'[-2:] }} {{ 'abc'[:99] }}§bd cba bc abc",
+            "{{ 'a,b,,c'.split(',', 1) }}§['a', 'b,,c']",
             "{{ ' a  b '.split() }}§['a', 'b']", "{{ 'a.b.c'.rsplit('.', 1) }}§['a.b', 'c']", "{{ 'xxayy'.strip('xy') }}§a",
             "{% for a, b in {'k': 1}.items() %}{{ a }}{{ b }}{% endfor %}§k1", "{% set a, b = 1, 2 %}{{ b }}{{ a }}§21",
             "{% for i in range(3) %}{% set x = i %}{% endfor %}{{ x is defined }}§False",
@@ -81,21 +88,26 @@ class ChatTemplateTest {
             "{% macro m(a, b='d') %}{{ a }}{{ b }}{% endmacro %}{{ m(1) }}{{ m(1, b=2) }}{{ m(a=3) }}§1d123d",
             "{% for i in range(9) %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 4 %}{% break %}{% endif %}{{ i }}{% endfor %}§013",
             "{% generation %}g{% endgeneration %}§g", "{{ strftime_now('%d %B %Y %-d %H:%M %%') }}§07 March 2026 7 09:05 %",
-            "{{ [3, 1, 2] | max }}{{ [3, 1, 2] | min }}{{ [1, 2] | sum }}§313", "{{ {'b': 2, 'a': 1} | tojson(sort_keys=true) }}§{\"a\": 1, \"b\": 2}",
-            "{{ 'é\u0001' | tojson }} {{ 'é' | tojson(ensure_ascii=true) }}§\"é\\u0001\" \"\\u00e9\"", "{{ ['a', 'b'] | map('upper') | join }}§AB",
+            "{{ [3, 1, 2] | max }}{{ [3, 1, 2] | min }}{{ [1, 2] | sum }}§313",
+            "{{ {'b': 2, 'a': 1} | tojson(sort_keys=true) }}§{\"a\": 1, \"b\": 2}",
+            "{{ 'é\u0001' | tojson }} {{ 'é' | tojson(ensure_ascii=true) }}§\"é\\u0001\" \"\\u00e9\"",
+            "{{ ['a', 'b'] | map('upper') | join }}§AB",
             "{{ [1, 2, 3, 4] | select('even') | list }}§[2, 4]", "{{ 6 is divisibleby 3 }} {{ 'a' is in ['a'] }}§True True",
             "{{ {'items': 1}['items'] }} {{ {'items': 1}.items }} {{ {'items': 1}.items() | list }}§1 1 [('items', 1)]", "{{ 'a' 'b' }}§ab",
             "{{ missing }}{{ missing or 'm' }}§m", "{{ 'A' if messages[0].content == 'hi' else 'B' }}{{ add_generation_prompt }}§ATrue",
-            "{% for m in messages %}{{ m['role'] }}{{ loop.first }}{{ loop.cycle('x', 'y') }}{% endfor %}§userTruex" })
+            "{% for m in messages %}{{ m['role'] }}{{ loop.first }}{{ loop.cycle('x', 'y') }}{% endfor %}§userTruex"})
     void valuesAreAsInPython(String source, String expected) {
         String wanted = expected == null ? "" : expected.replace("('items', 1)", "['items', 1]"); // tuples are lists here
         assertEquals(wanted, render(source));
     }
 
     @ParameterizedTest
-    @ValueSource(strings = { "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}", "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
-            "{% for i in range(9223372036854775807) %}x{% endfor %}", "{{ range(0, -9223372036854775807, -1) }}", "{{ 9223372036854775807 + 1 }}",
-            "{{ 9223372036854775808 }}", "{{ 2 ** 9223372036854775807 }}", "{{ -(-9223372036854775807 - 1) }}", "{{ 'x' * 9223372036854775807 }}",
+    @ValueSource(strings = {"{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
+            "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+            "{% for i in range(9223372036854775807) %}x{% endfor %}", "{{ range(0, -9223372036854775807, -1) }}",
+            "{{ 9223372036854775807 + 1 }}",
+            "{{ 9223372036854775808 }}", "{{ 2 ** 9223372036854775807 }}", "{{ -(-9223372036854775807 - 1) }}",
+            "{{ 'x' * 9223372036854775807 }}",
             "{{ 'x' * 4000000 ~ 'x' * 4000000 }}", "{% for i in range(99) %}{{ 'x' * 1000000 }}{% endfor %}",
             "{% set ns = namespace(s='ab') %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
             "{% set ns = namespace(l=[1]) %}{% for i in range(99) %}{% set ns.l = ns.l + ns.l %}{% endfor %}",
@@ -103,15 +115,24 @@ class ChatTemplateTest {
             "{% set ns = namespace(l=[]) %}{% for i in range(9999) %}{% set ns.l = [ns.l] %}{% endfor %}{{ ns.l | tojson }}",
             "{% set a = namespace(l=[]) %}{% set b = namespace(l=[]) %}{% for i in range(999) %}{% set a.l = [a.l] %}{% set b.l = [b.l] %}{% endfor %}{{ a.l == b.l }}",
             "{% set ns = namespace(l=[1]) %}{% for i in range(50) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l | tojson }}",
-            "{{ 'a'.replace('', 'x' * 3000000) }}", "{{ ('a' * 3000000).replace('a', 'bbbb') }}", "{{ 'a' | indent(9223372036854775807, true) }}",
-            "{{ ('a' * 2000000 ~ 'b') in ('a' * 4000000) }}", "{{ [1] | tojson(indent=9223372036854775807) }}", "{{ messages.__class__.__mro__() }}",
-            "{{ ''.getClass().forName('java.lang.Runtime') }}", "{{ messages[0].getClass() }}", "{{ namespace().x.y }}", "{{ cycler.__init__ }}",
-            "{{ (1).x() }}", "{{ undefined_function() }}", "{{ none.x() }}", "{{ 1 + 'a' }}", "{{ 'a' + 1 }}", "{{ 1 // 0 }}", "{{ 1 / 0 }}", "{{ 1 % 0 }}",
-            "{{ messages | nofilter }}", "{{ 1 is nonsense }}", "{% include 'x' %}", "{% import 'x' as y %}", "{% if %}", "{% if true %}", "{% endif %}",
-            "{% for x in %}{% endfor %}", "{{", "{{ 1", "{{ 'a }}", "{# open", "{% raw %}x", "{{ 1 + }}", "{{ [1, 2 }}", "{{ {1: } }}", "{% break %}",
-            "{% set messages.x = 1 %}", "{% set a, b = [1] %}", "{% for a, b in [[1, 2, 3]] %}{% endfor %}", "{{ ! }}", "{{ 'a' < 1 }}", "{{ 5[0]() }}",
-            "{% for i in 5 %}{% endfor %}", "{{ raise_exception('no') }}", "{{ '%' | replace('a') }}", "{{ 'x' | trim(1) }}", "{{ range(1, 2, 0) }}", "{{ 'abc'[::0] }}",
-            "{{ 'abc' | map('map', 'map', 'upper', 'x', 'y') | list }}", "{{ {[1]: 2} }}", "{{ [1e400 - 1e400, 1] | tojson() ~ none.a.b }}", "{{ strftime_now('%Q') }}" })
+            "{{ 'a'.replace('', 'x' * 3000000) }}", "{{ ('a' * 3000000).replace('a', 'bbbb') }}",
+            "{{ 'a' | indent(9223372036854775807, true) }}",
+            "{{ ('a' * 2000000 ~ 'b') in ('a' * 4000000) }}", "{{ [1] | tojson(indent=9223372036854775807) }}",
+            "{{ messages.__class__.__mro__() }}",
+            "{{ ''.getClass().forName('java.lang.Runtime') }}", "{{ messages[0].getClass() }}", "{{ namespace().x.y }}",
+            "{{ cycler.__init__ }}",
+            "{{ (1).x() }}", "{{ undefined_function() }}", "{{ none.x() }}", "{{ 1 + 'a' }}", "{{ 'a' + 1 }}", "{{ 1 // 0 }}",
+            "{{ 1 / 0 }}", "{{ 1 % 0 }}",
+            "{{ messages | nofilter }}", "{{ 1 is nonsense }}", "{% include 'x' %}", "{% import 'x' as y %}", "{% if %}", "{% if true %}",
+            "{% endif %}",
+            "{% for x in %}{% endfor %}", "{{", "{{ 1", "{{ 'a }}", "{# open", "{% raw %}x", "{{ 1 + }}", "{{ [1, 2 }}", "{{ {1: } }}",
+            "{% break %}",
+            "{% set messages.x = 1 %}", "{% set a, b = [1] %}", "{% for a, b in [[1, 2, 3]] %}{% endfor %}", "{{ ! }}", "{{ 'a' < 1 }}",
+            "{{ 5[0]() }}",
+            "{% for i in 5 %}{% endfor %}", "{{ raise_exception('no') }}", "{{ '%' | replace('a') }}", "{{ 'x' | trim(1) }}",
+            "{{ range(1, 2, 0) }}", "{{ 'abc'[::0] }}",
+            "{{ 'abc' | map('map', 'map', 'upper', 'x', 'y') | list }}", "{{ {[1]: 2} }}", "{{ [1e400 - 1e400, 1] | tojson() ~ none.a.b }}",
+            "{{ strftime_now('%Q') }}"})
     void hostileAndWrongTemplatesAreStopped(String source) {
         TemplateException thrown = assertThrows(TemplateException.class, () -> render(source));
         assertEquals(1, thrown.line());
@@ -119,7 +140,8 @@ class ChatTemplateTest {
 
     static Stream<String> deep() {
         int n = 20_000;
-        return Stream.of("{{ " + "(".repeat(n) + "1" + ")".repeat(n) + " }}", "{{ " + "[".repeat(n) + "]".repeat(n) + " }}", "{{ " + "{1:".repeat(n) + "1 }}",
+        return Stream.of("{{ " + "(".repeat(n) + "1" + ")".repeat(n) + " }}", "{{ " + "[".repeat(n) + "]".repeat(n) + " }}",
+                "{{ " + "{1:".repeat(n) + "1 }}",
                 "{{ " + "not ".repeat(n) + "1 }}", "{{ " + "- ".repeat(n) + "1 }}", "{% if 1 %}".repeat(n) + "{% endif %}".repeat(n),
                 "{{ " + "1 if 1 else ".repeat(n) + "1 }}", "{{ " + "x[".repeat(n) + "1 }}", "{{ " + "f(".repeat(n) + "1 }}",
                 "{{ 'a' | map(" + "'map',".repeat(n) + "'upper') }}", "{{ " + "1 is in ".repeat(2) + "[".repeat(n) + " }}",
@@ -158,7 +180,8 @@ class ChatTemplateTest {
 
     @Test
     void errorsNameTheLineAndTheTemplatesOwnMessage() {
-        TemplateException thrown = assertThrows(TemplateException.class, () -> render("a\nb\n{% if true %}\n{{ raise_exception('roles must alternate') }}\n{% endif %}"));
+        TemplateException thrown = assertThrows(TemplateException.class,
+                () -> render("a\nb\n{% if true %}\n{{ raise_exception('roles must alternate') }}\n{% endif %}"));
         assertEquals(4, thrown.line());
         assertEquals("chat template, line 4: roles must alternate", thrown.getMessage());
         assertEquals(3, assertThrows(TemplateException.class, () -> ChatTemplate.of("\n\n{{ ) }}")).line());
@@ -196,12 +219,15 @@ class ChatTemplateTest {
                 "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, and polite answers to the user's"
                         + " questions. USER: m1 ASSISTANT: a1</s>USER: m2 ASSISTANT:",
                 ChatTemplate.named("vicuna").render(chat, true, tokens));
-        assertEquals("Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n### Instruction:\nm1\n\n### Response:",
+        assertEquals(
+                "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n### Instruction:\nm1\n\n### Response:",
                 ChatTemplate.named("alpaca").render(List.of(Message.user("m1")), true, tokens));
         assertEquals("m1\n\n### Response:", ChatTemplate.named("wizardlm").render(List.of(Message.user("m1")), true, tokens));
-        assertEquals("<|im_start|>user\nm1<|im_end|>\n<|im_start|>assistant\na1<|im_end|>\n<|im_start|>user\nm2<|im_end|>\n<|im_start|>assistant\n",
+        assertEquals(
+                "<|im_start|>user\nm1<|im_end|>\n<|im_start|>assistant\na1<|im_end|>\n<|im_start|>user\nm2<|im_end|>\n<|im_start|>assistant\n",
                 ChatTemplate.named("chatml").render(chat, true, Map.of()));
-        assertEquals("<s>[INST] <<SYS>>\ns\n<</SYS>>\n\nm1 [/INST]", ChatTemplate.named("llama2").render(List.of(Message.system("s"), Message.user("m1")), true, tokens));
+        assertEquals("<s>[INST] <<SYS>>\ns\n<</SYS>>\n\nm1 [/INST]",
+                ChatTemplate.named("llama2").render(List.of(Message.system("s"), Message.user("m1")), true, tokens));
         assertEquals("<b><|start_header_id|>user<|end_header_id|>\n\nm1<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
                 ChatTemplate.named("llama3").render(List.of(Message.user("m1")), true, Map.of("bos_token", "<b>")));
         assertEquals("<start_of_turn>user\ns\n\nm1<end_of_turn>\n<start_of_turn>model\n",
@@ -209,6 +235,7 @@ class ChatTemplateTest {
         assertEquals("<|user|>\nm1</s>\n<|assistant|>\n", ChatTemplate.named("zephyr").render(List.of(Message.user("m1")), true, tokens));
         assertEquals("<|user|>\nm1<|end|>\n<|assistant|>\n", ChatTemplate.named("phi3").render(List.of(Message.user("m1")), true, tokens));
         assertEquals(9, ChatTemplate.names().size());
-        assertTrue(assertThrows(IllegalArgumentException.class, () -> ChatTemplate.named("none such")).getMessage().contains("alpaca, chatml"));
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> ChatTemplate.named("none such")).getMessage()
+                .contains("alpaca, chatml"));
     }
 }

@@ -73,7 +73,8 @@ class TokenizerTest {
     /** The same pieces with the byte tokens unused, so that unknown characters have no fallback. */
     private static Map<String, Object> withoutBytes() {
         Map<String, Object> metadata = sentencePiece(true);
-        metadata.put("tokenizer.ggml.token_type", Arrays.stream((int[]) metadata.get("tokenizer.ggml.token_type")).map(t -> t == 6 ? 5 : t).toArray());
+        metadata.put("tokenizer.ggml.token_type",
+                Arrays.stream((int[]) metadata.get("tokenizer.ggml.token_type")).map(t -> t == 6 ? 5 : t).toArray());
         return metadata;
     }
 
@@ -100,7 +101,8 @@ class TokenizerTest {
 
     private static String random(Random random) {
         StringBuilder text = new StringBuilder();
-        int[][] ranges = { { 0x20, 0x7F }, { 0x20, 0x21 }, { 0xA0, 0x250 }, { 0x300, 0x370 }, { 0x4E00, 0x4F00 }, { 0x1F300, 0x1F700 }, { 9, 14 }, { 0, 0x10FFFF } };
+        int[][] ranges = {{0x20, 0x7F}, {0x20, 0x21}, {0xA0, 0x250}, {0x300, 0x370}, {0x4E00, 0x4F00}, {0x1F300, 0x1F700}, {9, 14},
+                {0, 0x10FFFF}};
         for (int n = random.nextInt(40); n > 0; n--) {
             int[] range = ranges[random.nextInt(ranges.length)];
             int codePoint = range[0] + random.nextInt(range[1] - range[0]);
@@ -160,7 +162,7 @@ class TokenizerTest {
         assertEquals("the", tokenizer.decode(ids));
         assertEquals("the", new StreamDecoder(tokenizer).next(ids[0]));
         assertEquals(" the", new StreamDecoder(tokenizer, true).next(ids[0]));
-        assertEquals("<s>the the", tokenizer.decode(new int[] { 1, ids[0], ids[0] }));
+        assertEquals("<s>the the", tokenizer.decode(new int[]{1, ids[0], ids[0]}));
     }
 
     @Test
@@ -181,7 +183,7 @@ class TokenizerTest {
         Tokenizer tokenizer = Tokenizer.fromGguf(byteLevel("gpt-2"));
         int end = tokenizer.id("<|end|>").orElseThrow();
         int user = tokenizer.id("<|a|>").orElseThrow();
-        assertArrayEquals(new int[] { end, user }, tokenizer.encode("<|end|><|a|>", true));
+        assertArrayEquals(new int[]{end, user}, tokenizer.encode("<|end|><|a|>", true));
         int[] plain = tokenizer.encode("<|end|><|a|>", false);
         assertTrue(IntStream.of(plain).noneMatch(id -> id == end));
         assertEquals(user, plain[plain.length - 1]);
@@ -195,8 +197,9 @@ class TokenizerTest {
     @Test
     void theTextOfControlTokensOfSentencePieceIsNotAToken() {
         Tokenizer tokenizer = Tokenizer.fromGguf(sentencePiece(false));
-        assertArrayEquals(new int[] { 1 }, tokenizer.encode("<s>", true));
-        assertTrue(IntStream.of(tokenizer.encode("<s><0x41>", false)).noneMatch(id -> id == 1 || id == tokenizer.id("<0x41>").orElseThrow()));
+        assertArrayEquals(new int[]{1}, tokenizer.encode("<s>", true));
+        assertTrue(
+                IntStream.of(tokenizer.encode("<s><0x41>", false)).noneMatch(id -> id == 1 || id == tokenizer.id("<0x41>").orElseThrow()));
     }
 
     @Test
@@ -211,9 +214,9 @@ class TokenizerTest {
             assertEquals(id, tokenizer.id(tokenizer.piece(id)).orElseThrow());
         }
         assertEquals(-1, Tokenizer.fromGguf(without(byteLevel("gpt-2"), "bos_token_id")).bos());
-        for (int id : new int[] { -1, 420, Integer.MAX_VALUE }) {
+        for (int id : new int[]{-1, 420, Integer.MAX_VALUE}) {
             assertThrows(IndexOutOfBoundsException.class, () -> tokenizer.bytes(id));
-            assertThrows(IndexOutOfBoundsException.class, () -> tokenizer.decode(new int[] { id }));
+            assertThrows(IndexOutOfBoundsException.class, () -> tokenizer.decode(new int[]{id}));
         }
     }
 
@@ -228,7 +231,8 @@ class TokenizerTest {
     }
 
     static Stream<Arguments> longTexts() {
-        return lossless().flatMap(a -> Stream.of("a", " ", "\n", "'", "漢", "1", " a", "\u0301").map(text -> Arguments.of(a.get()[0], a.get()[1], text)));
+        return lossless().flatMap(
+                a -> Stream.of("a", " ", "\n", "'", "漢", "1", " a", "\u0301").map(text -> Arguments.of(a.get()[0], a.get()[1], text)));
     }
 
     /** Finishes at all: anything quadratic would take hours. */
@@ -242,7 +246,7 @@ class TokenizerTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = { "gpt-2", "llama-bpe" })
+    @ValueSource(strings = {"gpt-2", "llama-bpe"})
     void tenMegabytesOfOneCharacter(String pre) {
         String run = "a".repeat(10_000_000);
         Tokenizer tokenizer = Tokenizer.fromGguf(byteLevel(pre));
@@ -310,7 +314,8 @@ class TokenizerTest {
         String[] strings = strings(EXPECTED.get("strings"));
         JsonNode expected = EXPECTED.at("/bytes/ids/qwen2");
         long wrong = IntStream.range(0, 20_000).parallel()
-                .filter(i -> !Arrays.equals(ints(expected.get(i % strings.length)), tokenizer.encode(strings[i % strings.length], true))).count();
+                .filter(i -> !Arrays.equals(ints(expected.get(i % strings.length)), tokenizer.encode(strings[i % strings.length], true)))
+                .count();
         assertEquals(0, wrong);
     }
 
@@ -329,18 +334,22 @@ class TokenizerTest {
     }
 
     static Stream<Arguments> malformed() {
-        return Stream.of(broken(byteLevel("gpt-2"), "model", m -> m.remove("tokenizer.ggml.model")), broken(byteLevel("gpt-2"), "model", 7L),
-                broken(byteLevel("gpt-2"), "tokens", m -> m.remove("tokenizer.ggml.tokens")), broken(byteLevel("gpt-2"), "tokens", new String[0]),
-                broken(byteLevel("gpt-2"), "tokens", new int[] { 1 }), broken(byteLevel("gpt-2"), "token_type", new int[] { 1 }),
+        return Stream.of(broken(byteLevel("gpt-2"), "model", m -> m.remove("tokenizer.ggml.model")),
+                broken(byteLevel("gpt-2"), "model", 7L),
+                broken(byteLevel("gpt-2"), "tokens", m -> m.remove("tokenizer.ggml.tokens")),
+                broken(byteLevel("gpt-2"), "tokens", new String[0]),
+                broken(byteLevel("gpt-2"), "tokens", new int[]{1}), broken(byteLevel("gpt-2"), "token_type", new int[]{1}),
                 broken(byteLevel("gpt-2"), "token_type", IntStream.range(0, 423).map(i -> 9).toArray()),
                 broken(byteLevel("gpt-2"), "merges", m -> m.remove("tokenizer.ggml.merges")),
-                broken(byteLevel("gpt-2"), "merges", new String[] { "nospace" }), broken(byteLevel("gpt-2"), "merges", new String[] { "a ƁƁƁ" }),
-                broken(byteLevel("gpt-2"), "merges", new String[] { "" }), broken(byteLevel("gpt-2"), "bos_token_id", 423L),
+                broken(byteLevel("gpt-2"), "merges", new String[]{"nospace"}), broken(byteLevel("gpt-2"), "merges", new String[]{"a ƁƁƁ"}),
+                broken(byteLevel("gpt-2"), "merges", new String[]{""}), broken(byteLevel("gpt-2"), "bos_token_id", 423L),
                 broken(byteLevel("gpt-2"), "bos_token_id", -1L), broken(byteLevel("gpt-2"), "eos_token_id", Long.MAX_VALUE),
                 broken(byteLevel("gpt-2"), "eos_token_id", "2"), broken(byteLevel("gpt-2"), "add_bos_token", 1L),
                 broken(sentencePiece(true), "bos_token_id", m -> m.remove("tokenizer.ggml.bos_token_id")),
-                broken(sentencePiece(true), "scores", m -> m.remove("tokenizer.ggml.scores")), broken(sentencePiece(true), "scores", new float[3]),
-                broken(sentencePiece(true), "scores", nan()), broken(withoutBytes(), "unknown_token_id", m -> m.remove("tokenizer.ggml.unknown_token_id")),
+                broken(sentencePiece(true), "scores", m -> m.remove("tokenizer.ggml.scores")),
+                broken(sentencePiece(true), "scores", new float[3]),
+                broken(sentencePiece(true), "scores", nan()),
+                broken(withoutBytes(), "unknown_token_id", m -> m.remove("tokenizer.ggml.unknown_token_id")),
                 broken(sentencePiece(true), "tokens", m -> tokens(m)[5] = "<0xZZ>"),
                 broken(sentencePiece(true), "tokens", m -> tokens(m)[300] = tokens(m)[301]),
                 broken(byteLevel("gpt-2"), "tokens", m -> tokens(m)[421] = "x".repeat(300)));
