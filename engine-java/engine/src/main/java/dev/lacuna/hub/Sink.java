@@ -54,11 +54,14 @@ final class Sink implements AutoCloseable {
     }
 
     private void hashWhatIsThere() throws IOException {
-        ByteBuffer block = ByteBuffer.allocate(BLOCK);
-        while (channel.read(block) >= 0) {
+        // no further than its size: what is no plain file may never end
+        long size = channel.size();
+        ByteBuffer block = ByteBuffer.allocate((int) Math.min(BLOCK, size));
+        while (length < size) {
+            block.clear().limit((int) Math.min(block.capacity(), size - length));
+            if (channel.read(block) < 0) throw new IOException("the file became shorter while it was read");
             digest.update(block.flip());
             length += block.limit();
-            block.clear();
         }
     }
 

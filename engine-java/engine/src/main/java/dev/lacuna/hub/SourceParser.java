@@ -13,7 +13,7 @@ import java.util.regex.Pattern;
 /** The grammar of sources, without any look at the outside. */
 final class SourceParser {
     // a + divides only where another source begins, because paths, addresses and versions may contain one
-    private static final Pattern JOINT = Pattern.compile("\\+(?=(?:hf|pypi|maven|https?):|/|\\./|\\.\\./)");
+    private static final Pattern JOINT = Pattern.compile("(?<!\\+)\\+(?=(?:hf|pypi|maven|https?):|/|\\./|\\.\\./)");
     private static final Pattern ARCHIVE = Pattern.compile("(?i).*\\.(?:zip|whl|jar)");
     private static final Pattern SCHEME = Pattern.compile("([A-Za-z][A-Za-z0-9.-]+):(?!\\\\).*", Pattern.DOTALL);
     private static final String WORD = "[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?";

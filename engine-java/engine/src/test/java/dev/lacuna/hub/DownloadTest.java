@@ -315,7 +315,7 @@ class DownloadTest {
     @Test
     void whatCannotFitIsRefusedBeforehand() throws Exception {
         try (LoopbackServer server = new LoopbackServer(
-                (_, reply) -> reply.head(200, "ETag", TAG, "Content-Length", 1L << 60).body(CONTENT, 0, 1000))) {
+                (_, reply) -> reply.head(200, "ETag", TAG, "Content-Length", 1L << 59).body(CONTENT, 0, 1000))) {
             FetchException.Fatal refused = assertThrows(FetchException.Fatal.class,
                     () -> fetch(server.address("/m"), null, -1, null, watcher));
             assertTrue(refused.getMessage().contains("are free"), refused.getMessage());
