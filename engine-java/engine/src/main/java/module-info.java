@@ -5,6 +5,7 @@ module dev.lacuna.engine {
     requires tools.jackson.databind;
     requires java.net.http;
 
+    exports dev.lacuna.files;
     exports dev.lacuna.ops;
     exports dev.lacuna.tensor;
 
