@@ -91,7 +91,7 @@ public abstract class SessionConformance {
         try (ModelFile file = ModelFile.open(path); CheckedOps ops = Backends.find().open(new OpsOptions(threads, kernels(), false))) {
             ModelSpec spec = Decoder.spec(file);
             Decoder decoder = Decoder.place(file, spec, ops, 256, c.input, UnaryOperator.identity());
-            try (ForwardPass pass = decoder.pass(limits); KvPool kv = ops.kv(spec.kv(c.kv), 65)) {
+            try (KvPool kv = ops.kv(spec.kv(c.kv), 65); ForwardPass pass = decoder.pass(limits, kv)) {
                 Batch batch = new Batch(limits);
                 int[] fed = new int[sequences.length];
                 for (int[] step : steps) {
@@ -107,7 +107,7 @@ public abstract class SessionConformance {
                             batch.addRow(sequences[s][fed[s]], fed[s]++, true);
                         }
                     }
-                    pass.run(batch, kv);
+                    pass.run(batch);
                     float[] out = pass.logits();
                     for (int r = 0; r < rows.size(); r++) {
                         all[rows.get(r)[0]][rows.get(r)[1]] = Arrays.copyOfRange(out, r * vocabulary, (r + 1) * vocabulary);

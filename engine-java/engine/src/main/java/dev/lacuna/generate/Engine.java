@@ -41,19 +41,19 @@ public final class Engine implements AutoCloseable {
         this.tokenizer = tokenizer;
         this.options = options;
         Limits limits = new Limits(options.batchRows(), options.batchSeqs(), options.batchSeqs(), KvSpec.blocksFor(options.context()));
-        pass = decoder.pass(limits);
-        pool = openPool(pass);
+        pool = decoder.ops().kv(decoder.spec().kv(options.kv()), options.blocks());
+        pass = openPass(limits);
         batch = new Batch(limits);
         cache = new KvCache(pool.blocks(), pool::copyBlock);
         loop = Thread.ofPlatform().daemon().name("lacuna-engine").unstarted(this::loop);
         loop.start();
     }
 
-    private KvPool openPool(ForwardPass opened) {
+    private ForwardPass openPass(Limits limits) {
         try {
-            return decoder.ops().kv(decoder.spec().kv(options.kv()), options.blocks());
+            return decoder.pass(limits, pool);
         } catch (RuntimeException | OutOfMemoryError e) {
-            opened.close();
+            pool.close();
             throw e;
         }
     }
@@ -181,7 +181,7 @@ public final class Engine implements AutoCloseable {
         List<Request> asking = new ArrayList<>();
         try {
             fill(asking);
-            pass.run(batch, pool);
+            pass.run(batch);
             boolean plain = asking.stream().allMatch(r -> r.sampling.greedy());
             int[] best = asking.isEmpty() ? new int[0] : pass.best();
             float[] logits = plain ? null : pass.logits();
@@ -303,8 +303,8 @@ public final class Engine implements AutoCloseable {
                 interrupted = true;
             }
         }
-        pool.close();
         pass.close();
+        pool.close();
         if (interrupted) Thread.currentThread().interrupt();
     }
 }

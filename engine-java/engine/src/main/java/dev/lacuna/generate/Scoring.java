@@ -21,14 +21,14 @@ final class Scoring {
         Limits limits = new Limits(chunk, 1, chunk, blocks);
         int[] table = IntStream.rangeClosed(1, blocks).toArray();
         double total = 0;
-        try (ForwardPass pass = decoder.pass(limits); KvPool pool = decoder.ops().kv(decoder.spec().kv(options.kv()), blocks + 1)) {
+        try (KvPool pool = decoder.ops().kv(decoder.spec().kv(options.kv()), blocks + 1); ForwardPass pass = decoder.pass(limits, pool)) {
             Batch batch = new Batch(limits);
             for (int from = 0; from < tokens.length - 1; from += chunk) {
                 int to = Math.min(from + chunk, tokens.length - 1);
                 batch.clear(blocks);
                 batch.addSequence(table, blocks);
                 for (int p = from; p < to; p++) batch.addRow(tokens[p], p, true);
-                pass.run(batch, pool);
+                pass.run(batch);
                 float[] logits = pass.logits();
                 int first = from;
                 int vocabulary = decoder.spec().vocabulary();

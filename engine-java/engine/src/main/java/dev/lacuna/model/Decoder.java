@@ -5,6 +5,7 @@ import dev.lacuna.ops.Attention;
 import dev.lacuna.ops.CheckedOps;
 import dev.lacuna.ops.Ffn;
 import dev.lacuna.ops.InputPolicy;
+import dev.lacuna.ops.KvPool;
 import dev.lacuna.ops.Limits;
 import dev.lacuna.ops.Linear;
 import dev.lacuna.ops.Norm;
@@ -122,9 +123,9 @@ public final class Decoder {
         return ops;
     }
 
-    /** Makes room for steps within the limits. */
-    public ForwardPass pass(Limits limits) {
-        return new ForwardPass(this, limits);
+    /** Makes room for steps within the limits, on a cache that outlives it. */
+    public ForwardPass pass(Limits limits, KvPool kv) {
+        return new ForwardPass(this, limits, kv);
     }
 
     Weight embedding() {

@@ -18,6 +18,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -34,8 +35,12 @@ import org.jspecify.annotations.Nullable;
  * The body of a step reads nothing back and branches on nothing but the model's shape, so that a device can capture it once and replay it.
  */
 public final class ForwardPass implements AutoCloseable {
+    private static final AtomicInteger PROGRAMS = new AtomicInteger();
+
+    private final int program = PROGRAMS.incrementAndGet();
     private final Decoder decoder;
     private final CheckedOps ops;
+    private final KvPool kv;
     private final Workspace room;
     private final Act x; // [rows x dim], the residual stream
     private final Act delta; // [rows x dim], what a block adds to it
@@ -51,8 +56,9 @@ public final class ForwardPass implements AutoCloseable {
 
     private record FfnActs(Act in, Act gate, Act up, Act hidden) {}
 
-    ForwardPass(Decoder decoder, Limits limits) {
+    ForwardPass(Decoder decoder, Limits limits, KvPool kv) {
         this.decoder = decoder;
+        this.kv = kv;
         ops = decoder.ops();
         room = ops.workspace(limits);
         ModelSpec spec = decoder.spec();
@@ -94,11 +100,11 @@ public final class ForwardPass implements AutoCloseable {
     }
 
     /** Runs one step; its logits and best tokens can be read until the next. */
-    public void run(Batch batch, KvPool kv) {
-        ops.run(Step.of(batch), batch, () -> forward(batch, kv));
+    public void run(Batch batch) {
+        ops.run(Step.of(program, batch), batch, () -> forward(batch));
     }
 
-    private void forward(Batch batch, KvPool kv) {
+    private void forward(Batch batch) {
         ops.embed(decoder.embedding(), 1, x); // x [rows x dim]
         Act added = null; // what the block before left for the next norm to add
         for (int layer = 0; layer < layers.size(); layer++) {

@@ -294,7 +294,7 @@ if (!pools.containsKey(pool)) return;
     public void run(Step key, Batch b, Runnable body) {
         requireOpen();
         require(b.rows() > 0, "a step of no rows");
-        require(key.equals(Step.of(b)), "the step is %s, its batch %s", key, Step.of(b));
+        require(key.equals(Step.of(key.program(), b)), "the step is %s, its batch %s", key, Step.of(key.program(), b));
         if (!busy.compareAndSet(false, true)) throw new IllegalStateException("two steps at once: one engine loop touches tensors");
         try {
             Bounds known = bounds.computeIfAbsent(key, k -> new Bounds());

@@ -2,6 +2,7 @@ package dev.lacuna.tensor;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
+import java.util.stream.IntStream;
 
 /**
  * A matrix at rest: {@code rows x cols} values in a {@link Format}, row after row, in memory that somebody else owns. It has no arithmetic; kernels
@@ -46,7 +47,7 @@ public record Tensor(String name, Format format, int rows, int cols, MemorySegme
     }
 
     /**
-     * The same values in another format, packed row by row; this tensor itself where the format is its own.
+     * The same values in another format, packed row by row on all processors; this tensor itself where the format is its own.
      *
      * @throws IllegalArgumentException if a row is not a whole number of the format's groups or a value does not fit the format
      */
@@ -55,15 +56,15 @@ public record Tensor(String name, Format format, int rows, int cols, MemorySegme
         Codec from = Codec.of(format), codec = Codec.of(to);
         long read = format.rowBytes(cols), written = to.rowBytes(cols);
         MemorySegment packed = memory.allocate(to.bytes(rows, cols), 64);
-        float[] row = new float[cols];
-        for (int r = 0; r < rows; r++) {
+        IntStream.range(0, rows).parallel().forEach(r -> {
+            float[] row = new float[cols];
             from.decode(data, r * read, row, 0, cols);
             try {
                 codec.encode(row, 0, cols, packed, r * written);
             } catch (IllegalArgumentException e) {
                 throw new IllegalArgumentException("tensor " + name + ", row " + r + ": " + e.getMessage(), e);
             }
-        }
+        });
         return new Tensor(name, to, rows, cols, packed);
     }
 }

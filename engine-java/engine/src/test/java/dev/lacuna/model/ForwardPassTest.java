@@ -37,7 +37,7 @@ class ForwardPassTest {
         Limits limits = new Limits(128, 4, 4, 8);
         try (CheckedOps ops = reference()) {
             Decoder decoder = Decoder.place(file, spec, ops, 256, InputPolicy.F32, UnaryOperator.identity());
-            try (ForwardPass pass = decoder.pass(limits); KvPool kv = ops.kv(spec.kv(KvType.F32), 64)) {
+            try (KvPool kv = ops.kv(spec.kv(KvType.F32), 64); ForwardPass pass = decoder.pass(limits, kv)) {
                 Batch batch = new Batch(limits);
                 float[][] last = new float[sequences.length][];
                 int[] fed = new int[sequences.length];
@@ -49,7 +49,7 @@ class ForwardPassTest {
                         batch.addSequence(blocks, 8);
                         for (int t = 0; t < step; t++) batch.addRow(sequences[s][fed[s]], fed[s]++, t == step - 1);
                     }
-                    pass.run(batch, kv);
+                    pass.run(batch);
                     float[] all = pass.logits();
                     for (int s = 0; s < sequences.length; s++) {
                         last[s] = Arrays.copyOfRange(all, s * spec.vocabulary(), (s + 1) * spec.vocabulary());
@@ -120,12 +120,12 @@ class ForwardPassTest {
             ModelSpec spec = Decoder.spec(file);
             Limits limits = new Limits(text.length, 1, text.length, 8);
             Decoder decoder = Decoder.place(file, spec, ops, 256, InputPolicy.F32, UnaryOperator.identity());
-            try (ForwardPass pass = decoder.pass(limits); KvPool kv = ops.kv(spec.kv(KvType.F32), 9)) {
+            try (KvPool kv = ops.kv(spec.kv(KvType.F32), 9); ForwardPass pass = decoder.pass(limits, kv)) {
                 Batch batch = new Batch(limits);
                 batch.clear(8);
                 batch.addSequence(new int[] {8, 7, 6, 5, 4, 3, 2, 1}, 8);
                 for (int p = 0; p < text.length - 1; p++) batch.addRow(text[p], p, true);
-                pass.run(batch, kv);
+                pass.run(batch);
                 float[] logits = pass.logits();
                 int[] best = pass.best();
                 for (int p = 0; p < text.length - 1; p++) {

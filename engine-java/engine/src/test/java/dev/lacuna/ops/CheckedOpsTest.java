@@ -137,7 +137,7 @@ class CheckedOpsTest {
         }
 
         void run(Batch b, Runnable body) {
-            ops.run(Step.of(b), b, body);
+            ops.run(Step.of(0, b), b, body);
         }
 
         Linear plain(Weight w) {
@@ -392,7 +392,7 @@ class CheckedOpsTest {
             b.clear(1);
             h.run(b, () -> h.ops.decisions());
         }));
-        all.add(wrong("run", ARGUMENT, "the step is Step[rows=9", h -> h.ops.run(new Step(9, 2, 2, 3), h.batch(), () -> h.ops.decisions())));
+        all.add(wrong("run", ARGUMENT, "the step is Step[rows=9", h -> h.ops.run(new Step(0, 9, 2, 2, 3), h.batch(), () -> h.ops.decisions())));
         all.add(wrong("close", STATE, "close workspaces and caches first", h -> h.ops.close()));
         return all.stream();
     }
@@ -544,7 +544,7 @@ class CheckedOpsTest {
                 wrong("workspace", STATE, words, h -> ops.workspace(LIMITS)), wrong("write", STATE, words, h -> ops.write(x, new float[32])),
                 wrong("read", STATE, words, h -> ops.read(x, 1)), wrong("read", STATE, words, h -> ops.read(h.logits)),
                 wrong("read", STATE, words, h -> ops.read(h.best)), wrong("act", STATE, words, h -> room.act(1, InputPolicy.F32)),
-                wrong("run", STATE, words, h -> ops.run(Step.of(h.batch()), h.batch(), () -> h.ops.decisions())))) {
+                wrong("run", STATE, words, h -> ops.run(Step.of(0, h.batch()), h.batch(), () -> h.ops.decisions())))) {
             check(w, house);
         }
     }

@@ -249,12 +249,12 @@ class ConformanceCatchesFaultsTest {
             public void ropeAppend(Act q, Act k, Act v, @Nullable HeadNorm norm, Rope rope, KvPool kv, int layer) {
                 Batch b = current();
                 Batch shifted = b.kvBlocks() == 12 ? b : shifted(b);
-                ops.run(Step.of(shifted), shifted, () -> super.ropeAppend(q, k, v, norm, rope, kv, layer));
+                ops.run(Step.of(0, shifted), shifted, () -> super.ropeAppend(q, k, v, norm, rope, kv, layer));
             }
 
             @Override
             public void attend(Act q, KvPool kv, int layer, Attention a, Act out) {
-                ops.run(Step.of(current()), current(), () -> super.attend(q, kv, layer, a, out));
+                ops.run(Step.of(0, current()), current(), () -> super.attend(q, kv, layer, a, out));
             }
         }, c -> c.attend(GQA), "reference");
     }

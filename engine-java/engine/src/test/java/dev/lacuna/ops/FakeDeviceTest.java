@@ -33,7 +33,7 @@ class FakeDeviceTest extends OpsConformance {
             AtomicInteger bodies = new AtomicInteger();
             for (int i = 1; i <= 3; i++) {
                 device.write(x, new float[]{i, -i});
-                device.run(Step.of(batch()), batch(), () -> {
+                device.run(Step.of(0, batch()), batch(), () -> {
                     bodies.incrementAndGet();
                     device.activate(Activation.RELU, x, null, y);
                 });
@@ -49,8 +49,8 @@ class FakeDeviceTest extends OpsConformance {
         try (FakeDevice device = new FakeDevice(1, true); Workspace room = device.workspace(LIMITS)) {
             Act x = room.act(2, InputPolicy.F32);
             for (Runnable bad : new Runnable[]{() -> device.read(x, 1), () -> device.write(x, new float[2]), () -> room.act(2, InputPolicy.F32),
-                    () -> device.values(new float[1]), room::close, () -> device.run(Step.of(batch()), batch(), () -> device.decisions())}) {
-                IllegalStateException e = assertThrows(IllegalStateException.class, () -> device.run(Step.of(batch()), batch(), bad));
+                    () -> device.values(new float[1]), room::close, () -> device.run(Step.of(0, batch()), batch(), () -> device.decisions())}) {
+                IllegalStateException e = assertThrows(IllegalStateException.class, () -> device.run(Step.of(0, batch()), batch(), bad));
                 assertTrue(e.getMessage().contains("while a step is captured"), e.getMessage());
             }
             assertThrows(IllegalStateException.class, () -> device.activate(Activation.RELU, x, null, x));
@@ -62,14 +62,14 @@ class FakeDeviceTest extends OpsConformance {
         try (FakeDevice device = new FakeDevice(1, true); Workspace room = device.workspace(LIMITS)) {
             Act x = room.act(2, InputPolicy.F32);
             Act y = room.act(2, InputPolicy.F32);
-            device.run(Step.of(batch()), batch(), () -> device.activate(Activation.RELU, x, null, y));
-            device.run(Step.of(batch()), batch(), () -> device.activate(Activation.RELU, x, null, y));
+            device.run(Step.of(0, batch()), batch(), () -> device.activate(Activation.RELU, x, null, y));
+            device.run(Step.of(0, batch()), batch(), () -> device.activate(Activation.RELU, x, null, y));
             for (Runnable other : new Runnable[]{() -> device.activate(Activation.SILU, x, null, y), () -> device.activate(Activation.RELU, y, null, y),
                     () -> device.decisions(), () -> {
                         device.activate(Activation.RELU, x, null, y);
                         device.activate(Activation.RELU, x, null, y);
                     }}) {
-                IllegalStateException e = assertThrows(IllegalStateException.class, () -> device.run(Step.of(batch()), batch(), other));
+                IllegalStateException e = assertThrows(IllegalStateException.class, () -> device.run(Step.of(0, batch()), batch(), other));
                 assertTrue(e.getMessage().contains("was recorded as"), e.getMessage());
             }
         }

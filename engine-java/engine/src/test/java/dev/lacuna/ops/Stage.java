@@ -173,7 +173,7 @@ final class Stage implements AutoCloseable {
     }
 
     void run(Batch b, Runnable body) {
-        ops.run(Step.of(b), b, body);
+        ops.run(Step.of(0, b), b, body);
         scribble(b);
     }
 
