@@ -21,8 +21,8 @@ final class Utf8 {
         if (n == 1) {
             return codePoint;
         }
-        int bits = codePoint >>> 6 * (n - 1 - i);
-        return i == 0 ? 0xF00 >>> n & 0xFF | bits : 0x80 | bits & 0x3F;
+        int bits = codePoint >>> (6 * (n - 1 - i));
+        return i == 0 ? ((0xF00 >>> n) & 0xFF) | bits : 0x80 | (bits & 0x3F);
     }
 
     static int length(int codePoint) {
