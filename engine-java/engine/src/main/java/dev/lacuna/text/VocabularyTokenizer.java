@@ -83,7 +83,8 @@ final class VocabularyTokenizer implements Tokenizer {
             start &= isControl(id);
             out.write(bytes, from, bytes.length - from);
         }
-        return out.toString(StandardCharsets.UTF_8);
+        byte[] bytes = out.toByteArray();
+        return Utf8.decode(bytes, bytes.length);
     }
 
     @Override
