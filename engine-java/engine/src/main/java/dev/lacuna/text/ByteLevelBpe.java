@@ -16,7 +16,7 @@ final class ByteLevelBpe implements Segmenter {
         Arrays.fill(BYTE_OF, (short) -1);
         char spare = 256;
         for (int b = 0; b < 256; b++) {
-            boolean printable = b > 32 && b < 127 || b > 160 && b != 173;
+            boolean printable = (b > 32 && b < 127) || (b > 160 && b != 173);
             SPELLING[b] = printable ? (char) b : spare++;
             BYTE_OF[SPELLING[b]] = (short) b;
         }

@@ -1,6 +1,7 @@
 package dev.lacuna.text;
 
 import java.time.LocalDateTime;
+import java.time.ZoneId;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -69,7 +70,7 @@ public final class ChatTemplate {
             turn.put("content", message.content());
             turns.add(turn);
         }
-        return render(turns, addGenerationPrompt, variables, LocalDateTime.now());
+        return render(turns, addGenerationPrompt, variables, LocalDateTime.now(ZoneId.systemDefault()));
     }
 
     String render(List<? extends Map<String, ?>> messages, boolean addGenerationPrompt, Map<String, ?> variables, LocalDateTime now) {

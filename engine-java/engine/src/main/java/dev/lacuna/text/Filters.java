@@ -103,7 +103,7 @@ final class Filters {
     }
 
     private static @Nullable Object orDefault(@Nullable Object value, CallArguments arguments) {
-        boolean missing = value instanceof TemplateValue.Undefined || arguments.flag(1, "boolean", false) && !Values.truth(value);
+        boolean missing = value instanceof TemplateValue.Undefined || (arguments.flag(1, "boolean", false) && !Values.truth(value));
         return missing ? arguments.get(0, "default_value", "") : value;
     }
 
@@ -350,7 +350,7 @@ final class Filters {
         if (precision < 0 || precision > 15) {
             throw budget.fail("round takes a precision from 0 to 15");
         }
-        double power = Math.pow(10, precision);
+        double power = Math.pow(10, (double) precision);
         return switch (arguments.string(1, "method", "common")) {
             case "common" -> Math.rint(value * power) / power;
             case "ceil" -> Math.ceil(value * power) / power;
@@ -391,13 +391,18 @@ final class Filters {
             case "eq", "equalto", "==" -> values.equal(value, arguments.required(0, "other"));
             case "ne", "!=" -> !values.equal(value, arguments.required(0, "other"));
             case "sameas" ->
-                value == arguments.required(0, "other") || value instanceof Boolean && value.equals(arguments.get(0, "other", null));
+                same(value, arguments.required(0, "other"));
             case "lt", "lessthan", "<" -> values.compare(value, arguments.required(0, "other")) == -1;
             case "le", "<=" -> values.compare(value, arguments.required(0, "other")) <= 0;
             case "gt", "greaterthan", ">" -> values.compare(value, arguments.required(0, "other")) == 1;
             case "ge", ">=" -> List.of(0, 1).contains(values.compare(value, arguments.required(0, "other")));
             default -> throw budget.fail("there is no test '" + name + "' here");
         };
+    }
+
+    @SuppressWarnings("ReferenceEquality") // that is what the test asks
+    private static boolean same(@Nullable Object a, @Nullable Object b) {
+        return a instanceof Boolean flag ? flag.equals(b) : a == b;
     }
 
     private long whole(@Nullable Object value) {

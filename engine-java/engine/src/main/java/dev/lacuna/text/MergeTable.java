@@ -27,16 +27,16 @@ final class MergeTable {
             if (table[slot] == pair) {
                 return;
             }
-            slot = slot + 2 & table.length - 1;
+            slot = (slot + 2) & (table.length - 1);
         }
         table[slot] = pair;
-        table[slot + 1] = (long) rank << 32 | id;
+        table[slot + 1] = ((long) rank << 32) | id;
     }
 
     /** {@code rank << 32 | id}; the rank is {@link #NONE} when the two do not merge. */
     long merge(int left, int right) {
         long pair = pair(left, right);
-        for (int slot = slot(pair);; slot = slot + 2 & table.length - 1) {
+        for (int slot = slot(pair);; slot = (slot + 2) & (table.length - 1)) {
             if (table[slot] == pair) {
                 return table[slot + 1];
             }
@@ -47,10 +47,10 @@ final class MergeTable {
     }
 
     private static long pair(int left, int right) {
-        return (long) left << 32 | right;
+        return ((long) left << 32) | right;
     }
 
     private int slot(long pair) {
-        return (int) ((pair ^ pair >>> 29) * multiplier >>> shift) << 1;
+        return (int) (((pair ^ (pair >>> 29)) * multiplier) >>> shift) << 1;
     }
 }

@@ -124,7 +124,7 @@ final class Merger {
         int found = (int) (merges.merge(ids[at], ids[right]) >>> 32);
         rank[at] = found;
         if (found != MergeTable.NONE) {
-            heap.push((long) found << 32 | at);
+            heap.push(((long) found << 32) | at);
         }
     }
 
@@ -147,7 +147,7 @@ final class Merger {
             }
             int at = size++;
             while (at > 0) {
-                int parent = at - 1 >>> 1;
+                int parent = (at - 1) >>> 1;
                 if (entries[parent] <= entry) {
                     break;
                 }

@@ -146,7 +146,7 @@ final class Methods {
 
     private static long count(String text, String part) {
         if (part.isEmpty()) {
-            return text.codePointCount(0, text.length()) + 1;
+            return text.codePointCount(0, text.length()) + 1L;
         }
         long count = 0;
         for (int at = text.indexOf(part); at >= 0; at = text.indexOf(part, at + part.length())) {

@@ -67,7 +67,7 @@ final class Operators {
             case "*" -> Math.multiplyExact(a, b);
             case "//" -> Math.floorDivExact(a, divisor(b));
             case "%" -> Math.floorMod(a, divisor(b));
-            default -> b < 0 ? real(operator, a, b) : (Object) power(a, b);
+            default -> b < 0 ? real(operator, (double) a, (double) b) : (Object) power(a, b);
         };
     }
 

@@ -34,7 +34,7 @@ final class PieceIndex {
             if (hashes[slot] == hash && pieces[slots[slot] - 1].equals(piece)) {
                 return slots[slot] - 1;
             }
-            slot = slot + 1 & slots.length - 1;
+            slot = (slot + 1) & (slots.length - 1);
         }
         if (++count > slots.length / 2) {
             throw new IllegalStateException("more pieces than places");
@@ -78,7 +78,7 @@ final class PieceIndex {
     private int find(long hash, String left, int leftFrom, int leftTo, String right, int rightFrom, int rightTo) {
         int leftLength = leftTo - leftFrom;
         int rightLength = rightTo - rightFrom;
-        for (int slot = slot(hash); slots[slot] != 0; slot = slot + 1 & slots.length - 1) {
+        for (int slot = slot(hash); slots[slot] != 0; slot = (slot + 1) & (slots.length - 1)) {
             String piece = pieces[slots[slot] - 1];
             if (hashes[slot] == hash && piece.length() == leftLength + rightLength && piece.regionMatches(0, left, leftFrom, leftLength)
                     && piece.regionMatches(leftLength, right, rightFrom, rightLength)) {
@@ -96,7 +96,7 @@ final class PieceIndex {
     }
 
     private int slot(long hash) {
-        long mixed = (hash ^ hash >>> 32) * 0x9E3779B97F4A7C15L;
-        return (int) (mixed >>> 40) & slots.length - 1 ^ (int) (mixed >>> 32) & slots.length - 1;
+        long mixed = (hash ^ (hash >>> 32)) * 0x9E3779B97F4A7C15L;
+        return (int) (mixed >>> 32) & (slots.length - 1);
     }
 }

@@ -1,7 +1,6 @@
 package dev.lacuna.text;
 
-import java.util.Set;
-import java.util.TreeSet;
+import java.util.List;
 
 /**
  * Cuts text into words before byte-level merging. Each scanner accepts exactly what the regular expression beside it matches, at most three looks at
@@ -9,28 +8,28 @@ import java.util.TreeSet;
  */
 enum PreTokenizer {
     /** {@code 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+} */
-    GPT2(Set.of("gpt-2", "gpt2", "default")) {
+    GPT2 {
         @Override
         int next(String text, int at, int end) {
             return gpt2(text, at, end, false);
         }
     },
     /** Every digit alone; GPT-2 on the stretches between them, each as if it were the whole text. */
-    SMOLLM(Set.of("smollm", "starcoder", "refact")) {
+    SMOLLM {
         @Override
         int next(String text, int at, int end) {
             return gpt2(text, at, end, true);
         }
     },
     /** {@code (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+} */
-    LLAMA3(Set.of("llama-bpe", "llama3", "llama-v3")) {
+    LLAMA3 {
         @Override
         int next(String text, int at, int end) {
             return llama3(text, at, end, 3);
         }
     },
     /** As LLAMA3 with {@code \p{N}}, on text in normal form C. */
-    QWEN2(Set.of("qwen2")) {
+    QWEN2 {
         @Override
         int next(String text, int at, int end) {
             return llama3(text, at, end, 1);
@@ -49,26 +48,21 @@ enum PreTokenizer {
         }
     }
 
-    private final Set<String> names;
-
-    PreTokenizer(Set<String> names) {
-        this.names = names;
-    }
+    private static final List<String> SUPPORTED = List.of("gpt-2", "gpt2", "default", "smollm", "starcoder", "refact", "llama-bpe",
+            "llama3", "llama-v3",
+            "qwen2");
 
     /** The end of the word that begins at {@code at < end}. */
     abstract int next(String text, int at, int end);
 
     static PreTokenizer of(String key, String name) {
-        for (PreTokenizer each : values()) {
-            if (each.names.contains(name)) {
-                return each;
-            }
-        }
-        Set<String> supported = new TreeSet<>();
-        for (PreTokenizer each : values()) {
-            supported.addAll(each.names);
-        }
-        throw new UnsupportedTokenizerException(key, name, supported);
+        return switch (name) {
+            case "gpt-2", "gpt2", "default" -> GPT2;
+            case "smollm", "starcoder", "refact" -> SMOLLM;
+            case "llama-bpe", "llama3", "llama-v3" -> LLAMA3;
+            case "qwen2" -> QWEN2;
+            default -> throw new UnsupportedTokenizerException(key, name, SUPPORTED);
+        };
     }
 
     private static int gpt2(String text, int at, int end, boolean digitsApart) {
@@ -92,7 +86,7 @@ enum PreTokenizer {
             }
         }
         int to = run(text, start, end, kind);
-        if (kind != SPACE || to == end || to == at + 1 || digitsApart && kind(text, to, end) == NUMBER) {
+        if (kind != SPACE || to == end || to == at + 1 || (digitsApart && kind(text, to, end) == NUMBER)) {
             return to;
         }
         return to - 1; // the last space belongs to the word after it
@@ -122,7 +116,7 @@ enum PreTokenizer {
         if (following == LETTER && c != '\r' && c != '\n') {
             return run(text, after, end, LETTER);
         }
-        if (kind == OTHER || c == ' ' && following == OTHER) {
+        if (kind == OTHER || (c == ' ' && following == OTHER)) {
             int to = run(text, kind == OTHER ? at : after, end, OTHER);
             while (to < end && isNewline(text.charAt(to))) {
                 to++;
@@ -155,7 +149,7 @@ enum PreTokenizer {
             return 0;
         }
         char second = fold(text.charAt(at + 2), anyCase);
-        return first == 'r' && second == 'e' || first == 'v' && second == 'e' || first == 'l' && second == 'l' ? 3 : 0;
+        return ((first == 'r' || first == 'v') && second == 'e') || (first == 'l' && second == 'l') ? 3 : 0;
     }
 
     private static char fold(char c, boolean anyCase) {
@@ -191,7 +185,7 @@ enum PreTokenizer {
                 LETTER;
             case Character.DECIMAL_DIGIT_NUMBER, Character.LETTER_NUMBER, Character.OTHER_NUMBER -> NUMBER;
             case Character.SPACE_SEPARATOR, Character.LINE_SEPARATOR, Character.PARAGRAPH_SEPARATOR -> SPACE;
-            default -> c >= 9 && c <= 13 || c == 0x85 ? SPACE : OTHER;
+            default -> (c >= 9 && c <= 13) || c == 0x85 ? SPACE : OTHER;
         };
     }
 }

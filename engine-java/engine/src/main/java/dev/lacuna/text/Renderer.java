@@ -290,21 +290,15 @@ final class Renderer {
     }
 
     private @Nullable Object index(@Nullable Object value, @Nullable Object key) {
-        switch (value) {
-            case Map<?, ?> map when Values.isKey(key) && map.containsKey(key) -> {
-                return map.get(key);
-            }
+        return switch (value) {
+            case Map<?, ?> map when Values.isKey(key) && map.containsKey(key) -> map.get(key);
             case List<?> list when key instanceof Long at -> {
                 long place = at < 0 ? at + list.size() : at;
-                return place < 0 || place >= list.size() ? new TemplateValue.Undefined("item " + at) : list.get((int) place);
+                yield place < 0 || place >= list.size() ? new TemplateValue.Undefined("item " + at) : list.get((int) place);
             }
-            case String text when key instanceof Long -> {
-                return operators.character(text, (Long) key);
-            }
-            case null, default -> {
-                return key instanceof String name ? attribute(value, name, false) : missing(value, key);
-            }
-        }
+            case String text when key instanceof Long at -> operators.character(text, at);
+            case null, default -> key instanceof String name ? attribute(value, name, false) : missing(value, key);
+        };
     }
 
     private Object missing(@Nullable Object value, @Nullable Object key) {

@@ -57,7 +57,7 @@ final class SentencePieceBpe implements Segmenter {
             int high = Character.digit(piece.charAt(3), 16);
             int low = Character.digit(piece.charAt(4), 16);
             if (high >= 0 && low >= 0) {
-                return high << 4 | low;
+                return (high << 4) | low;
             }
         }
         throw new MalformedTokenizerException(GgufKeys.PREFIX + "tokens", "byte token " + id + " is not spelled <0xNN>");
@@ -102,7 +102,7 @@ final class SentencePieceBpe implements Segmenter {
                     if (n == pairs.length) {
                         pairs = Arrays.copyOf(pairs, Math.multiplyExact(n, 2));
                     }
-                    pairs[n++] = (long) codePoint << 32 | piece.codePointAt(i);
+                    pairs[n++] = ((long) codePoint << 32) | piece.codePointAt(i);
                 }
             }
         }
@@ -134,7 +134,7 @@ final class SentencePieceBpe implements Segmenter {
         int low = 0;
         int high = sorted.length;
         while (low < high) {
-            int middle = low + high >>> 1;
+            int middle = (low + high) >>> 1;
             if (sorted[middle] < value) {
                 low = middle + 1;
             } else {
@@ -243,7 +243,11 @@ final class SentencePieceBpe implements Segmenter {
         }
         for (int i = at; i < end;) {
             int codePoint = Utf8.codePoint(text, i, end);
-            symbols[n++] = symbolOf.get(codePoint);
+            Integer symbol = symbolOf.get(codePoint);
+            if (symbol == null) {
+                throw new IllegalStateException("a character without neighbours is a word of its own");
+            }
+            symbols[n++] = symbol;
             i += Character.charCount(codePoint);
         }
         n = merger.merge(n);

@@ -20,7 +20,7 @@ final class Specials {
         this.vocabulary = vocabulary;
         for (int id = 0; id < vocabulary.size(); id++) {
             int type = vocabulary.types[id];
-            if (type == Vocabulary.USER_DEFINED || control && (type == Vocabulary.CONTROL || type == Vocabulary.UNKNOWN)) {
+            if (type == Vocabulary.USER_DEFINED || (control && (type == Vocabulary.CONTROL || type == Vocabulary.UNKNOWN))) {
                 add(id, vocabulary.pieces[id]);
             }
         }

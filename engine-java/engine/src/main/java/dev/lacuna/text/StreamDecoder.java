@@ -1,6 +1,5 @@
 package dev.lacuna.text;
 
-import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
 /**
@@ -39,12 +38,12 @@ public final class StreamDecoder {
         System.arraycopy(bytes, from, joined, pending.length, bytes.length - from);
         int complete = joined.length - Utf8.incomplete(joined, joined.length);
         pending = Arrays.copyOfRange(joined, complete, joined.length);
-        return new String(joined, 0, complete, StandardCharsets.UTF_8);
+        return Utf8.decode(joined, complete);
     }
 
     /** Returns what is left: U+FFFD when the last character is incomplete, else nothing. The decoder can then be used for a continuation. */
     public String finish() {
-        String rest = new String(pending, StandardCharsets.UTF_8);
+        String rest = Utf8.decode(pending, pending.length);
         pending = new byte[0];
         return rest;
     }

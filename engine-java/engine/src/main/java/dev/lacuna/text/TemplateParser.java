@@ -382,8 +382,8 @@ final class TemplateParser {
             }
             case INTEGER, REAL -> new Node.Literal(number(token), line);
             case NAME -> switch (token.text()) {
-                case "true", "True" -> new Node.Literal(Boolean.TRUE, line);
-                case "false", "False" -> new Node.Literal(Boolean.FALSE, line);
+                case "true", "True" -> new Node.Literal(true, line);
+                case "false", "False" -> new Node.Literal(false, line);
                 case "none", "None" -> new Node.Literal(null, line);
                 default -> new Node.Name(token.text(), line);
             };

@@ -13,7 +13,7 @@ sealed interface TemplateValue {
     record Undefined(String name) implements TemplateValue {}
 
     /** The one thing whose attributes a template can set. */
-    record Namespace(Map<Object, @Nullable Object> attributes) implements TemplateValue {}
+    record Namespace(Map<@Nullable Object, @Nullable Object> attributes) implements TemplateValue {}
 
     record Loop(List<@Nullable Object> items, int index, int depth) implements TemplateValue {}
 

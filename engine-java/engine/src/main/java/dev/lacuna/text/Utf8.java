@@ -21,8 +21,8 @@ final class Utf8 {
         if (n == 1) {
             return codePoint;
         }
-        int bits = codePoint >>> 6 * (n - 1 - i);
-        return i == 0 ? 0xF00 >>> n & 0xFF | bits : 0x80 | bits & 0x3F;
+        int bits = codePoint >>> (6 * (n - 1 - i));
+        return i == 0 ? ((0xF00 >>> n) & 0xFF) | bits : 0x80 | (bits & 0x3F);
     }
 
     static int length(int codePoint) {
@@ -53,7 +53,10 @@ final class Utf8 {
         if (available == 1) {
             return true;
         }
-        int second = bytes[at + 1] & 0xFF;
+        return secondFits(lead, bytes[at + 1] & 0xFF);
+    }
+
+    private static boolean secondFits(int lead, int second) {
         return switch (lead) {
             case 0xE0 -> second >= 0xA0;
             case 0xED -> second < 0xA0;
@@ -61,5 +64,42 @@ final class Utf8 {
             case 0xF4 -> second < 0x90;
             default -> true;
         };
+    }
+
+    /**
+     * Text of bytes that may be malformed: each longest beginning of a character that is not complete, and each byte that begins none, becomes one U+FFFD
+     * (Unicode 16, section 3.9; what the reference tokenizers do, and the JDK does not at the end of its input).
+     */
+    static String decode(byte[] bytes, int n) {
+        StringBuilder text = new StringBuilder(n);
+        for (int at = 0; at < n;) {
+            int lead = bytes[at];
+            if (lead >= 0) {
+                text.append((char) lead);
+                at++;
+                continue;
+            }
+            int length = 1;
+            while (at + length < n && startsCharacter(bytes, at, length) && bytes[at + length] < -64 && isSecond(bytes, at, length)) {
+                length++;
+            }
+            int codePoint = length > 1 && !startsCharacter(bytes, at, length) ? join(bytes, at, length) : 0xFFFD;
+            text.appendCodePoint(codePoint);
+            at += length;
+        }
+        return text.toString();
+    }
+
+    // the byte after the lead must also leave the character well-formed
+    private static boolean isSecond(byte[] bytes, int at, int length) {
+        return length > 1 || secondFits(bytes[at] & 0xFF, bytes[at + 1] & 0xFF);
+    }
+
+    private static int join(byte[] bytes, int at, int length) {
+        int codePoint = bytes[at] & (0xFF >>> (length + 1));
+        for (int i = 1; i < length; i++) {
+            codePoint = (codePoint << 6) | (bytes[at + i] & 0x3F);
+        }
+        return codePoint;
     }
 }

@@ -2,7 +2,6 @@ package dev.lacuna.text;
 
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -88,8 +87,8 @@ final class Values {
     private boolean equal(@Nullable Object a, @Nullable Object b, int level) {
         budget.nesting(level);
         budget.work(1);
-        if (a == b) {
-            return true;
+        if (a == null || b == null) {
+            return a == null && b == null;
         }
         if (a instanceof List<?> x && b instanceof List<?> y) {
             if (x.size() != y.size()) {
@@ -165,27 +164,22 @@ final class Values {
     }
 
     boolean contains(@Nullable Object container, @Nullable Object value) {
-        switch (container) {
+        return switch (container) {
             case String text when value instanceof String part -> {
                 budget.search(text, part);
-                return text.contains(part);
+                yield text.contains(part);
             }
             case List<?> list -> {
-                for (Object item : list) {
-                    if (equal(item, value)) {
-                        return true;
-                    }
+                boolean found = false;
+                for (int i = 0; i < list.size() && !found; i++) {
+                    found = equal(list.get(i), value);
                 }
-                return false;
+                yield found;
             }
-            case Map<?, ?> map -> {
-                return isKey(value) && map.containsKey(value);
-            }
-            case TemplateValue.Undefined u -> {
-                return false;
-            }
+            case Map<?, ?> map -> isKey(value) && map.containsKey(value);
+            case TemplateValue.Undefined u -> false;
             case null, default -> throw budget.fail("cannot look for " + kind(value) + " in " + kind(container));
-        }
+        };
     }
 
     static boolean isKey(@Nullable Object value) {
@@ -194,26 +188,24 @@ final class Values {
 
     /** The items to loop over. */
     List<@Nullable Object> items(@Nullable Object value) {
-        switch (value) {
+        return switch (value) {
             case List<?> list -> {
                 budget.work(list.size());
-                return new ArrayList<>(list);
+                yield new ArrayList<>(list);
             }
             case Map<?, ?> map -> {
                 budget.work(map.size());
-                return new ArrayList<>(map.keySet());
+                yield new ArrayList<>(map.keySet());
             }
             case String text -> {
                 budget.work(text.length());
                 List<@Nullable Object> characters = new ArrayList<>(text.length());
                 text.codePoints().forEach(c -> characters.add(Character.toString(c)));
-                return characters;
+                yield characters;
             }
-            case TemplateValue.Undefined u -> {
-                return new ArrayList<>();
-            }
+            case TemplateValue.Undefined u -> new ArrayList<>();
             case null, default -> throw budget.fail("cannot loop over " + kind(value));
-        }
+        };
     }
 
     /** What a template prints. */
@@ -296,7 +288,7 @@ final class Values {
             return value < 0 ? "-" + infinity : infinity;
         }
         double magnitude = Math.abs(value);
-        if (magnitude == 0 || magnitude >= 1e-4 && magnitude < 1e16) {
+        if (magnitude == 0 || (magnitude >= 1e-4 && magnitude < 1e16)) {
             String plain = new java.math.BigDecimal(Double.toString(value)).toPlainString();
             return plain.contains(".") ? plain : plain + ".0";
         }
@@ -339,9 +331,10 @@ final class Values {
                 if (format.sorted) {
                     sort(entries, (x, y) -> compare(x.getKey(), y.getKey()));
                 }
-                for (Iterator<Map.Entry<?, ?>> each = entries.iterator(); each.hasNext();) {
-                    Map.Entry<?, ?> entry = each.next();
-                    separate(entry == entries.getFirst(), format, out, level + 1);
+                boolean first = true;
+                for (Map.Entry<?, ?> entry : entries) {
+                    separate(first, format, out, level + 1);
+                    first = false;
                     jsonString(entry.getKey() instanceof String key ? key : json(entry.getKey(), format), format.ascii, out);
                     out.append(format.keySeparator);
                     json(entry.getValue(), format, out, level + 1);
@@ -387,7 +380,7 @@ final class Values {
                 case '\b' -> out.append("\\b");
                 case '\f' -> out.append("\\f");
                 default -> {
-                    if (c < 32 || ascii && c > 126) {
+                    if (c < 32 || (ascii && c > 126)) {
                         out.append(String.format("\\u%04x", (int) c));
                     } else {
                         out.append(c);

@@ -27,24 +27,24 @@ final class VocabularyTokenizer implements Tokenizer {
 
     static VocabularyTokenizer of(GgufKeys keys) {
         String model = keys.requiredString("model");
-        switch (model) {
+        return switch (model) {
             case "gpt2" -> {
                 String pre = keys.string("pre");
                 PreTokenizer preTokenizer = pre == null ? PreTokenizer.GPT2 : PreTokenizer.of(GgufKeys.PREFIX + "pre", pre);
                 Vocabulary vocabulary = Vocabulary.of(keys);
                 boolean addBos = keys.flag("add_bos_token", preTokenizer == PreTokenizer.LLAMA3);
-                return new VocabularyTokenizer(vocabulary, new ByteLevelBpe(vocabulary, preTokenizer, keys.requiredStrings("merges")),
+                yield new VocabularyTokenizer(vocabulary, new ByteLevelBpe(vocabulary, preTokenizer, keys.requiredStrings("merges")),
                         checked(addBos, vocabulary), false);
             }
             case "llama" -> {
                 Vocabulary vocabulary = Vocabulary.of(keys);
                 boolean addBos = keys.flag("add_bos_token", true);
                 boolean spacePrefix = keys.flag("add_space_prefix", true);
-                return new VocabularyTokenizer(vocabulary, new SentencePieceBpe(vocabulary, keys.requiredFloats("scores"), spacePrefix),
+                yield new VocabularyTokenizer(vocabulary, new SentencePieceBpe(vocabulary, keys.requiredFloats("scores"), spacePrefix),
                         checked(addBos, vocabulary), spacePrefix);
             }
             default -> throw new UnsupportedTokenizerException(GgufKeys.PREFIX + "model", model, List.of("gpt2", "llama"));
-        }
+        };
     }
 
     private static boolean checked(boolean addBos, Vocabulary vocabulary) {
@@ -83,7 +83,8 @@ final class VocabularyTokenizer implements Tokenizer {
             start &= isControl(id);
             out.write(bytes, from, bytes.length - from);
         }
-        return out.toString(StandardCharsets.UTF_8);
+        byte[] bytes = out.toByteArray();
+        return Utf8.decode(bytes, bytes.length);
     }
 
     @Override

@@ -11,7 +11,15 @@ final class WordCache {
     private static final int SLOTS = 1 << 13;
     private final AtomicReferenceArray<@Nullable Entry> slots = new AtomicReferenceArray<>(SLOTS);
 
-    private record Entry(String word, int[] ids) {}
+    private static final class Entry {
+        final String word;
+        final int[] ids;
+
+        Entry(String word, int[] ids) {
+            this.word = word;
+            this.ids = ids;
+        }
+    }
 
     static int hash(String text, int from, int to) {
         int hash = to - from;

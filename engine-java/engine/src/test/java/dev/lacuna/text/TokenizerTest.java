@@ -383,4 +383,25 @@ class TokenizerTest {
         message = assertThrows(UnsupportedTokenizerException.class, () -> Tokenizer.fromGguf(model)).getMessage();
         assertTrue(message.contains("bert") && message.contains("gpt2, llama"), message);
     }
+
+    @Test
+    void malformedUtf8GivesOneReplacementForEachMaximalPart() {
+        // the example of Unicode 16, table 3-11, and the cases beside it
+        byte[] bytes = {0x61, (byte) 0xF1, (byte) 0x80, (byte) 0x80, (byte) 0xE1, (byte) 0x80, (byte) 0xC2, 0x62, (byte) 0x80, 0x63,
+                (byte) 0x80, (byte) 0xBF,
+                0x64};
+        assertEquals("a\uFFFD\uFFFD\uFFFDb\uFFFDc\uFFFD\uFFFDd", Utf8.decode(bytes, bytes.length));
+        byte[] surrogate = {(byte) 0xED, (byte) 0xA0, (byte) 0x80, (byte) 0xF4, (byte) 0x90, (byte) 0xC0, (byte) 0xF0, (byte) 0x9F,
+                (byte) 0x99, (byte) 0x82,
+                (byte) 0xE0, (byte) 0x80};
+        assertEquals("\uFFFD".repeat(6) + "🙂" + "\uFFFD".repeat(2), Utf8.decode(surrogate, surrogate.length));
+    }
+
+    @Test
+    void wellFormedUtf8DecodesAsTheJdkDoes() {
+        StringBuilder all = new StringBuilder();
+        IntStream.rangeClosed(0, Character.MAX_CODE_POINT).filter(c -> c < 0xD800 || c > 0xDFFF).forEach(all::appendCodePoint);
+        byte[] bytes = all.toString().getBytes(java.nio.charset.StandardCharsets.UTF_8);
+        assertEquals(all.toString(), Utf8.decode(bytes, bytes.length));
+    }
 }
