@@ -1,6 +1,5 @@
 /** Runs compressed transformers on the JVM: formats, files, models, sessions, sampling, and the interface that kernels implement. */
-@org.jspecify.annotations.NullMarked
-module dev.lacuna.engine {
+@org.jspecify.annotations.NullMarked module dev.lacuna.engine {
     requires static transitive org.jspecify;
     requires tools.jackson.databind;
     requires java.net.http;
@@ -13,6 +12,9 @@ module dev.lacuna.engine {
     exports dev.lacuna.ops;
     exports dev.lacuna.tensor;
     exports dev.lacuna.text;
+
+    // the catalogue and the receipts of the store are records that Jackson fills
+    opens dev.lacuna.hub to tools.jackson.databind;
 
     uses dev.lacuna.ops.OpsProvider;
 }
