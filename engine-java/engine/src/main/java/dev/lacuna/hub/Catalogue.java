@@ -80,8 +80,7 @@ public final class Catalogue {
 
     /** At most three names a slip of the finger or a forgotten ending away, the nearest first. */
     private List<String> closest(String name) {
-        record Near(String name, int distance) {
-        }
+        record Near(String name, int distance) {}
         String wanted = key(name);
         if (wanted.length() > 100) return List.of();
         List<Near> near = new ArrayList<>();
@@ -121,7 +120,8 @@ public final class Catalogue {
         }
     }
 
-    private record Row(String name, String title, String family, String licence, long bytes, @Nullable Boolean approximate, List<String> sources,
+    private record Row(String name, String title, String family, String licence, long bytes, @Nullable Boolean approximate,
+            List<String> sources,
             @Nullable String sha256, @Nullable List<String> aliases, String use) {
         CatalogueEntry entry() {
             return new CatalogueEntry(name, title, family, licence, bytes, sources, sha256, Boolean.TRUE.equals(approximate),
