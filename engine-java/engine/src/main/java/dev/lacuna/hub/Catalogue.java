@@ -114,13 +114,13 @@ public final class Catalogue {
     }
 
     /** The file as Jackson reads it; absent lists and flags are what the record's entry says. */
-    private record Document(int version, List<Row> models) {
+    record Document(int version, List<Row> models) {
         Document {
             if (version != 1) throw new IllegalArgumentException("the catalogue has version " + version + ", this program reads 1");
         }
     }
 
-    private record Row(String name, String title, String family, String licence, long bytes, @Nullable Boolean approximate,
+    record Row(String name, String title, String family, String licence, long bytes, @Nullable Boolean approximate,
             List<String> sources,
             @Nullable String sha256, @Nullable List<String> aliases, String use) {
         CatalogueEntry entry() {

@@ -122,7 +122,7 @@ final class Download {
 
     private void attempt(Sink sink) throws IOException, InterruptedException {
         String tag = readTag();
-        if (sink.length() > 0 && (tag == null && wanted.sha256() == null || wanted.bytes() >= 0 && sink.length() > wanted.bytes()))
+        if (sink.length() > 0 && ((tag == null && wanted.sha256() == null) || (wanted.bytes() >= 0 && sink.length() > wanted.bytes())))
             sink.restart();
         if (sink.length() > 0 && sink.length() == wanted.bytes()) {
             show(sink, wanted.bytes());
@@ -193,7 +193,7 @@ final class Download {
         }
         long total = Long.parseLong(matcher.group(3));
         String now = answer.header("ETag");
-        if (tag != null && now != null && !tag.equals(now) || wanted.bytes() >= 0 && total != wanted.bytes()) {
+        if ((tag != null && now != null && !tag.equals(now)) || (wanted.bytes() >= 0 && total != wanted.bytes())) {
             startOver(sink);
             throw new FetchException.Broken(wanted.target().getFileName() + " has changed on the server: starting over");
         }

@@ -118,7 +118,7 @@ final class Fetch implements AutoCloseable {
         List<Receipt.Item> items = new ArrayList<>();
         for (HubApi.Remote file : files) {
             String name = selection.folder() ? file.path() : Names.checked(Names.last(file.path()));
-            boolean decisive = files.size() == 1 || selection.folder() && name.equals(ModelFolder.WEIGHTS);
+            boolean decisive = files.size() == 1 || (selection.folder() && name.equals(ModelFolder.WEIGHTS));
             if (decisive) agree(source, file, selection.folder() ? new Expected(-1, expected.sha256()) : expected);
             HubApi.Remote wanted = decisive && file.sha256() == null
                     ? new HubApi.Remote(file.path(), file.bytes(), expected.sha256())
@@ -163,9 +163,8 @@ final class Fetch implements AutoCloseable {
         String name = Names.checked(source.fileName());
         Path target = folder.resolve(name);
         String sha256 = switch (source) {
-            case Source.Web(var uri) -> {
-                yield download(new Download.Wanted(uri, null, target, expected.bytes(), expected.sha256()), name).sha256();
-            }
+            case Source.Web(var uri) ->
+                download(new Download.Wanted(uri, null, target, expected.bytes(), expected.sha256()), name).sha256();
             case Source.Hub hub -> {
                 Result result = hub(hub, folder, expected);
                 if (result.receipt() == null || result.receipt().files().size() != 1) {

@@ -137,7 +137,7 @@ final class HubApi {
             boolean last = attempt >= Math.min(3, web.limits.attempts());
             try {
                 Web.Answer answer = web.ask(method, uri, Map.of(), token, stayAtHost, web.limits.probe());
-                if (last || answer.status() != 429 && answer.status() < 500) return answer;
+                if (last || (answer.status() != 429 && answer.status() < 500)) return answer;
                 answer.close();
             } catch (FetchException.Broken broken) {
                 if (last) throw broken;

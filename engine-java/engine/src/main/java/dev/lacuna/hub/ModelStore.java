@@ -220,7 +220,7 @@ public final class ModelStore {
         List<String> sources = model.sources.stream().map(Source::toString).toList();
         String sha256 = model.expected.sha256();
         for (Cached cached : list()) {
-            if (sources.contains(cached.source()) || sha256 != null && sha256.equals(cached.sha256())) return Optional.of(cached.path());
+            if (sources.contains(cached.source()) || (sha256 != null && sha256.equals(cached.sha256()))) return Optional.of(cached.path());
         }
         for (Source source : model.sources) {
             if (source instanceof Source.Hub hub) {
