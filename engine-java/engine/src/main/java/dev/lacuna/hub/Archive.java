@@ -8,6 +8,8 @@ import java.nio.file.Path;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.Set;
+import java.util.zip.CRC32;
+import java.util.zip.CheckedInputStream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
@@ -64,7 +66,8 @@ final class Archive implements AutoCloseable {
      * @param bytes  expected size, -1 if unknown
      * @param sha256 expected, null if unknown
      */
-    String extract(String member, Path target, long bytes, @Nullable String sha256, Progress progress) throws FetchException, InterruptedException {
+    String extract(String member, Path target, long bytes, @Nullable String sha256, Progress progress)
+            throws FetchException, InterruptedException {
         ZipEntry entry = zip.getEntry(member);
         if (entry == null || entry.isDirectory()) throw new FetchException(name + " has no member " + Names.printable(member));
         long size = entry.getSize();
@@ -74,17 +77,24 @@ final class Archive implements AutoCloseable {
             throw new FetchException(Names.printable(member) + " in " + name + " has " + size + " bytes, and " + bytes + " were expected");
         }
         if (size > SMALL && size / MOST_RATIO > packed) {
-            throw new FetchException(Names.printable(member) + " in " + name + " unpacks " + packed + " bytes to " + size + ": refused as a zip bomb");
+            throw new FetchException(
+                    Names.printable(member) + " in " + name + " unpacks " + packed + " bytes to " + size + ": refused as a zip bomb");
         }
         try (Sink sink = Sink.create(target)) {
             sink.expectRoomFor(size);
             progress.begin(String.valueOf(target.getFileName()), size);
-            try (InputStream in = zip.getInputStream(entry)) {
+            CRC32 checksum = new CRC32();
+            try (InputStream in = new CheckedInputStream(zip.getInputStream(entry), checksum)) {
                 copy(in, sink, size, progress, name);
             } finally {
                 progress.end();
             }
-            if (sink.length() != size) throw new FetchException(Names.printable(member) + " in " + name + " ends after " + sink.length() + " of " + size + " bytes");
+            if (sink.length() != size)
+                throw new FetchException(
+                        Names.printable(member) + " in " + name + " ends after " + sink.length() + " of " + size + " bytes");
+            // ZipFile leaves this to its user
+            if (entry.getCrc() != checksum.getValue())
+                throw new FetchException(name + " is damaged: the checksum of " + Names.printable(member) + " is wrong");
             return sink.finish(size, sha256);
         } catch (FetchException known) {
             remove(Sink.incomplete(target));

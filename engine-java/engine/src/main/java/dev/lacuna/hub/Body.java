@@ -19,14 +19,11 @@ final class Body implements HttpResponse.BodySubscriber<Body>, AutoCloseable {
     private static final int WINDOW = 16;
 
     private sealed interface Event {
-        record Data(List<ByteBuffer> buffers) implements Event {
-        }
+        record Data(List<ByteBuffer> buffers) implements Event {}
 
-        record Failed(Throwable cause) implements Event {
-        }
+        record Failed(Throwable cause) implements Event {}
 
-        record Ended() implements Event {
-        }
+        record Ended() implements Event {}
     }
 
     // the publisher sends no more than was requested, so this holds WINDOW pieces and the end

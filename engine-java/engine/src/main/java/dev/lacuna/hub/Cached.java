@@ -12,5 +12,4 @@ import org.jspecify.annotations.Nullable;
  * @param source where it came from
  * @param sha256 of the file, or of the weights of a folder; null for a split file or split weights
  */
-public record Cached(String name, Path path, long bytes, String source, @Nullable String sha256) {
-}
+public record Cached(String name, Path path, long bytes, String source, @Nullable String sha256) {}

@@ -80,8 +80,7 @@ public final class Catalogue {
 
     /** At most three names a slip of the finger or a forgotten ending away, the nearest first. */
     private List<String> closest(String name) {
-        record Near(String name, int distance) {
-        }
+        record Near(String name, int distance) {}
         String wanted = key(name);
         if (wanted.length() > 100) return List.of();
         List<Near> near = new ArrayList<>();
@@ -115,13 +114,14 @@ public final class Catalogue {
     }
 
     /** The file as Jackson reads it; absent lists and flags are what the record's entry says. */
-    private record Document(int version, List<Row> models) {
+    record Document(int version, List<Row> models) {
         Document {
             if (version != 1) throw new IllegalArgumentException("the catalogue has version " + version + ", this program reads 1");
         }
     }
 
-    private record Row(String name, String title, String family, String licence, long bytes, @Nullable Boolean approximate, List<String> sources,
+    record Row(String name, String title, String family, String licence, long bytes, @Nullable Boolean approximate,
+            List<String> sources,
             @Nullable String sha256, @Nullable List<String> aliases, String use) {
         CatalogueEntry entry() {
             return new CatalogueEntry(name, title, family, licence, bytes, sources, sha256, Boolean.TRUE.equals(approximate),

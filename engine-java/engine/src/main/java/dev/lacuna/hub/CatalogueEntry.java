@@ -17,7 +17,8 @@ import org.jspecify.annotations.Nullable;
  * @param aliases     other names
  * @param use         {@code chat}, {@code base} (continues text, has no chat template) or {@code embed}
  */
-public record CatalogueEntry(String name, String title, String family, String licence, long bytes, List<String> sources, @Nullable String sha256,
+public record CatalogueEntry(String name, String title, String family, String licence, long bytes, List<String> sources,
+        @Nullable String sha256,
         boolean approximate, List<String> aliases, String use) {
     /**
      * Checks what every entry must hold.
@@ -34,8 +35,10 @@ public record CatalogueEntry(String name, String title, String family, String li
         if (bytes <= 0) throw new IllegalArgumentException(name + ": a size of " + bytes + " bytes");
         if (sources.isEmpty()) throw new IllegalArgumentException(name + ": no source");
         sources.forEach(Source::parse);
-        if (sha256 != null && !Names.isSha256(sha256)) throw new IllegalArgumentException(name + ": sha256 is 64 lower-case hexadecimal digits");
-        if (!List.of("chat", "base", "embed").contains(use)) throw new IllegalArgumentException(name + ": use is chat, base or embed, not " + use);
+        if (sha256 != null && !Names.isSha256(sha256))
+            throw new IllegalArgumentException(name + ": sha256 is 64 lower-case hexadecimal digits");
+        if (!List.of("chat", "base", "embed").contains(use))
+            throw new IllegalArgumentException(name + ": use is chat, base or embed, not " + use);
     }
 
     /** Size for people; {@code ~} marks a rounded one. */

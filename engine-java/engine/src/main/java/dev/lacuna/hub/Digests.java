@@ -9,8 +9,7 @@ import java.util.HexFormat;
 
 /** The sha256 of a file that is already there. */
 final class Digests {
-    private Digests() {
-    }
+    private Digests() {}
 
     static String sha256(Path file) throws IOException {
         MessageDigest digest = Names.sha256();

@@ -34,8 +34,7 @@ final class Download {
      * @param bytes  -1 if unknown
      * @param sha256 null if unknown
      */
-    record Wanted(URI uri, @Nullable String token, Path target, long bytes, @Nullable String sha256) {
-    }
+    record Wanted(URI uri, @Nullable String token, Path target, long bytes, @Nullable String sha256) {}
 
     private Download(Web web, Wanted wanted, Progress progress) {
         this.web = web;
@@ -109,8 +108,10 @@ final class Download {
     private int again(Sink sink, FetchException failure, int fruitless, long most) throws FetchException, InterruptedException {
         int count = sink.length() > most ? 1 : fruitless + 1;
         if (count >= web.limits.attempts()) {
-            throw new FetchException(failure.getMessage() + "; given up after " + count + " attempts in a row without progress, " + sink.length()
-                    + " bytes are kept for the next pull", failure);
+            throw new FetchException(
+                    failure.getMessage() + "; given up after " + count + " attempts in a row without progress, " + sink.length()
+                            + " bytes are kept for the next pull",
+                    failure);
         }
         progress.notice(failure.getMessage() + "; going on at byte " + sink.length());
         long wait = web.limits.backOff().toMillis() * count;
@@ -121,7 +122,8 @@ final class Download {
 
     private void attempt(Sink sink) throws IOException, InterruptedException {
         String tag = readTag();
-        if (sink.length() > 0 && (tag == null && wanted.sha256() == null || wanted.bytes() >= 0 && sink.length() > wanted.bytes())) sink.restart();
+        if (sink.length() > 0 && ((tag == null && wanted.sha256() == null) || (wanted.bytes() >= 0 && sink.length() > wanted.bytes())))
+            sink.restart();
         if (sink.length() > 0 && sink.length() == wanted.bytes()) {
             show(sink, wanted.bytes());
             return;
@@ -131,7 +133,8 @@ final class Download {
             headers.put("Range", "bytes=" + sink.length() + "-");
             if (tag != null) headers.put("If-Range", tag);
         }
-        try (Web.Answer answer = web.ask("GET", wanted.uri(), headers, wanted.token(), false, probed ? web.limits.stall() : web.limits.probe())) {
+        try (Web.Answer answer = web.ask("GET", wanted.uri(), headers, wanted.token(), false,
+                probed ? web.limits.stall() : web.limits.probe())) {
             probed = true;
             String encoding = answer.header("Content-Encoding");
             if (encoding != null && !encoding.equalsIgnoreCase("identity")) {
@@ -160,13 +163,15 @@ final class Download {
     private long whole(Sink sink, Web.Answer answer, @Nullable String tag) throws FetchException {
         if (sink.length() > 0) {
             String now = answer.header("ETag");
-            progress.notice(tag != null && !tag.equals(now) ? wanted.target().getFileName() + " has changed on the server: starting over"
+            progress.notice(tag != null && !tag.equals(now)
+                    ? wanted.target().getFileName() + " has changed on the server: starting over"
                     : answer.uri().getHost() + " cannot resume: starting over");
             sink.restart();
         }
         long total = answer.length("Content-Length");
         if (total >= 0 && wanted.bytes() >= 0 && total != wanted.bytes()) {
-            throw new FetchException(answer.uri().getHost() + " has a file of " + total + " bytes, and " + wanted.bytes() + " were expected");
+            throw new FetchException(
+                    answer.uri().getHost() + " has a file of " + total + " bytes, and " + wanted.bytes() + " were expected");
         }
         if (total < 0 && wanted.bytes() < 0 && !"chunked".equalsIgnoreCase(answer.header("Transfer-Encoding"))) {
             throw new FetchException(answer.uri().getHost() + " does not say how long the file is, so a cut could not be seen");
@@ -188,7 +193,7 @@ final class Download {
         }
         long total = Long.parseLong(matcher.group(3));
         String now = answer.header("ETag");
-        if (tag != null && now != null && !tag.equals(now) || wanted.bytes() >= 0 && total != wanted.bytes()) {
+        if ((tag != null && now != null && !tag.equals(now)) || (wanted.bytes() >= 0 && total != wanted.bytes())) {
             startOver(sink);
             throw new FetchException.Broken(wanted.target().getFileName() + " has changed on the server: starting over");
         }

@@ -31,8 +31,7 @@ final class Fetch implements AutoCloseable {
     }
 
     /** A result that lies elsewhere and is used there. */
-    record Result(@Nullable Path elsewhere, @Nullable Receipt receipt) {
-    }
+    record Result(@Nullable Path elsewhere, @Nullable Receipt receipt) {}
 
     /**
      * What the whole must be.
@@ -82,7 +81,8 @@ final class Fetch implements AutoCloseable {
     private static Source sibling(Source source, String name) {
         return switch (source) {
             case Source.PyPi(var pack, var version, var path) -> new Source.PyPi(pack, version, beside(path, name));
-            case Source.Maven(var group, var artifact, var version, var path) -> new Source.Maven(group, artifact, version, beside(path, name));
+            case Source.Maven(var group, var artifact, var version, var path) ->
+                new Source.Maven(group, artifact, version, beside(path, name));
             case Source.Member(var archive, var path) -> new Source.Member(archive, beside(path, name));
             case Source.Web(var uri) -> new Source.Web(URI.create(uri.toString().replace(Names.last(uri.getPath()), name)));
             case Source.Hub hub -> hub.withFile(beside(hub.fileName(), name));
@@ -118,9 +118,11 @@ final class Fetch implements AutoCloseable {
         List<Receipt.Item> items = new ArrayList<>();
         for (HubApi.Remote file : files) {
             String name = selection.folder() ? file.path() : Names.checked(Names.last(file.path()));
-            boolean decisive = files.size() == 1 || selection.folder() && name.equals(ModelFolder.WEIGHTS);
+            boolean decisive = files.size() == 1 || (selection.folder() && name.equals(ModelFolder.WEIGHTS));
             if (decisive) agree(source, file, selection.folder() ? new Expected(-1, expected.sha256()) : expected);
-            HubApi.Remote wanted = decisive && file.sha256() == null ? new HubApi.Remote(file.path(), file.bytes(), expected.sha256()) : file;
+            HubApi.Remote wanted = decisive && file.sha256() == null
+                    ? new HubApi.Remote(file.path(), file.bytes(), expected.sha256())
+                    : file;
             items.add(download(api.wanted(source, wanted, folder.resolve(name)), name));
         }
         return new Result(null, new Receipt(source.toString(), selection.folder() ? "" : items.getFirst().name(), items));
@@ -151,7 +153,9 @@ final class Fetch implements AutoCloseable {
         String sha256 = Digests.sha256(file);
         // without an expectation nobody could tell a stale file from a good one
         boolean good = expected.sha256() != null && expected.sha256().equals(sha256);
-        return good && (expected.bytes() < 0 || expected.bytes() == bytes) ? Optional.of(new Receipt.Item(name, bytes, sha256)) : Optional.empty();
+        return good && (expected.bytes() < 0 || expected.bytes() == bytes)
+                ? Optional.of(new Receipt.Item(name, bytes, sha256))
+                : Optional.empty();
     }
 
     /** Exactly one file, under its own name. */
@@ -159,9 +163,8 @@ final class Fetch implements AutoCloseable {
         String name = Names.checked(source.fileName());
         Path target = folder.resolve(name);
         String sha256 = switch (source) {
-            case Source.Web(var uri) -> {
-                yield download(new Download.Wanted(uri, null, target, expected.bytes(), expected.sha256()), name).sha256();
-            }
+            case Source.Web(var uri) ->
+                download(new Download.Wanted(uri, null, target, expected.bytes(), expected.sha256()), name).sha256();
             case Source.Hub hub -> {
                 Result result = hub(hub, folder, expected);
                 if (result.receipt() == null || result.receipt().files().size() != 1) {

@@ -35,8 +35,7 @@ final class HubApi {
      * @param bytes  -1 if unknown
      * @param sha256 null if it is no LFS file
      */
-    record Remote(String path, long bytes, @Nullable String sha256) {
-    }
+    record Remote(String path, long bytes, @Nullable String sha256) {}
 
     HubApi(Web web, Environment environment) throws IOException {
         this.web = web;
@@ -75,7 +74,8 @@ final class HubApi {
         URI uri = address("/" + source.owner() + "/" + source.repo() + "/resolve/" + source.revisionOrMain() + "/" + path, null);
         // the first answer has the headers of the hub's own storage; the host that it redirects to knows nothing of them
         try (Web.Answer answer = patiently("HEAD", uri, true)) {
-            if (answer.status() >= 400) throw new FetchException(explain(answer.status(), endpoint.getHost() + " answers " + answer.status() + " for " + source));
+            if (answer.status() >= 400)
+                throw new FetchException(explain(answer.status(), endpoint.getHost() + " answers " + answer.status() + " for " + source));
             String tag = answer.header("X-Linked-Etag");
             if (tag == null && answer.status() == 200) tag = answer.header("ETag");
             String sha256 = tag == null ? "" : tag.replaceFirst("^W/", "").replace("\"", "");
@@ -93,7 +93,8 @@ final class HubApi {
             String next;
             try (Web.Answer answer = patiently("GET", page, false)) {
                 if (answer.status() != 200) {
-                    throw new FetchException(explain(answer.status(), endpoint.getHost() + " answers " + answer.status() + " for the files of " + source));
+                    throw new FetchException(
+                            explain(answer.status(), endpoint.getHost() + " answers " + answer.status() + " for the files of " + source));
                 }
                 add(files, answer.response().body().all(MOST_JSON, web.limits.stall()));
                 next = answer.header("Link");
@@ -125,7 +126,8 @@ final class HubApi {
                 files.add(new Remote(path, Math.max(bytes, -1), Names.isSha256(sha256) ? sha256 : null));
             }
         } catch (JacksonException malformed) {
-            throw new FetchException("the hub's list of files is malformed: " + Names.printable(String.valueOf(malformed.getOriginalMessage())), malformed);
+            throw new FetchException(
+                    "the hub's list of files is malformed: " + Names.printable(String.valueOf(malformed.getOriginalMessage())), malformed);
         }
     }
 
@@ -135,7 +137,7 @@ final class HubApi {
             boolean last = attempt >= Math.min(3, web.limits.attempts());
             try {
                 Web.Answer answer = web.ask(method, uri, Map.of(), token, stayAtHost, web.limits.probe());
-                if (last || answer.status() != 429 && answer.status() < 500) return answer;
+                if (last || (answer.status() != 429 && answer.status() < 500)) return answer;
                 answer.close();
             } catch (FetchException.Broken broken) {
                 if (last) throw broken;
@@ -164,8 +166,7 @@ final class HubApi {
     }
 
     /** The files that a source means among those of its repository: one file, the parts of a split GGUF in order, or a model folder. */
-    record Selection(boolean folder, List<Remote> files) {
-    }
+    record Selection(boolean folder, List<Remote> files) {}
 
     static Selection select(Source.Hub source, List<Remote> all) throws FetchException {
         Map<String, Remote> byPath = new TreeMap<>();
@@ -183,8 +184,10 @@ final class HubApi {
         }
         List<String> matching = source.quant() == null ? candidates : named(candidates, source.quant());
         if (matching.size() == 1) return new Selection(false, parts(matching.getFirst(), byPath));
-        if (candidates.isEmpty()) throw new FetchException(source + " has no GGUF file" + (source.quant() == null ? " and no model.safetensors" : ""));
-        String which = source.quant() == null ? "has more than one GGUF file; add :QUANT or /file"
+        if (candidates.isEmpty())
+            throw new FetchException(source + " has no GGUF file" + (source.quant() == null ? " and no model.safetensors" : ""));
+        String which = source.quant() == null
+                ? "has more than one GGUF file; add :QUANT or /file"
                 : matching.isEmpty() ? "has no GGUF file with " + source.quant() + " in its name" : "means more than one file";
         throw new FetchException(source + " " + which + ": " + String.join(", ", matching.isEmpty() ? candidates : matching));
     }
@@ -195,7 +198,8 @@ final class HubApi {
         List<String> containing = paths.stream().filter(path -> Names.last(path).toLowerCase(Locale.ROOT).contains(wanted)).toList();
         if (containing.size() <= 1) return containing;
         Pattern alone = Pattern.compile("(?<![a-z0-9_])" + Pattern.quote(wanted) + "(?![a-z0-9_])");
-        List<String> standing = containing.stream().filter(path -> alone.matcher(Names.last(path).toLowerCase(Locale.ROOT)).find()).toList();
+        List<String> standing = containing.stream().filter(path -> alone.matcher(Names.last(path).toLowerCase(Locale.ROOT)).find())
+                .toList();
         return standing.size() == 1 ? standing : containing;
     }
 

@@ -13,6 +13,7 @@ import java.time.Duration;
  * @param backOff      before the second attempt; grows with each
  */
 record Limits(Duration connect, Duration probe, Duration stall, Duration packageStall, int attempts, Duration backOff) {
-    static final Limits DEFAULT = new Limits(Duration.ofSeconds(3), Duration.ofSeconds(5), Duration.ofSeconds(30), Duration.ofSeconds(60), 5,
+    static final Limits DEFAULT = new Limits(Duration.ofSeconds(3), Duration.ofSeconds(5), Duration.ofSeconds(30), Duration.ofSeconds(60),
+            5,
             Duration.ofMillis(500));
 }

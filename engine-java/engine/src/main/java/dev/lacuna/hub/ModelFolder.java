@@ -15,12 +15,12 @@ final class ModelFolder {
     static final String WEIGHTS = "model.safetensors";
     private static final String INDEX = "model.safetensors.index.json";
     private static final List<String> SMALL = List.of(CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json",
-            "special_tokens_map.json", "added_tokens.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja", "modules.json",
+            "special_tokens_map.json", "added_tokens.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt",
+            "chat_template.jinja", "modules.json",
             "sentence_bert_config.json", "config_sentence_transformers.json", "1_Pooling/config.json");
     private static final Pattern SHARD = Pattern.compile("model-(\\d{5})-of-(\\d{5})\\.safetensors");
 
-    private ModelFolder() {
-    }
+    private ModelFolder() {}
 
     /** Whether these paths, relative to the folder, hold safetensors weights. */
     static boolean is(Collection<String> paths) {
@@ -45,7 +45,8 @@ final class ModelFolder {
         for (String path : paths) {
             if (SHARD.matcher(path).matches()) shards.add(path);
         }
-        if (shards.isEmpty()) throw new FetchException("there are no weights: neither " + WEIGHTS + " nor model-00001-of-0000N.safetensors");
+        if (shards.isEmpty())
+            throw new FetchException("there are no weights: neither " + WEIGHTS + " nor model-00001-of-0000N.safetensors");
         Matcher first = SHARD.matcher(shards.iterator().next());
         if (!first.matches()) throw new IllegalStateException("the pattern that chose it matches");
         int total = Integer.parseInt(first.group(2));

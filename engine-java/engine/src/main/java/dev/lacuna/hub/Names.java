@@ -20,8 +20,7 @@ final class Names {
     /** Names that Windows keeps for devices, whatever their extension. */
     private static final Pattern DEVICE = Pattern.compile("(?i)(?:con|prn|aux|nul|com\\d|lpt\\d)(?:\\..*)?");
 
-    private Names() {
-    }
+    private Names() {}
 
     /** Whether a name may become the name of a file: letters, digits, dot, underscore, hyphen; not hidden, no {@code ..}. */
     static boolean safe(String name) {
@@ -35,7 +34,8 @@ final class Names {
      */
     static String checked(String name) throws FetchException {
         if (!safe(name)) {
-            throw new FetchException("\"" + printable(name) + "\" cannot be a file name here: only letters, digits, '.', '_' and '-' are taken, and no '..'");
+            throw new FetchException("\"" + printable(name)
+                    + "\" cannot be a file name here: only letters, digits, '.', '_' and '-' are taken, and no '..'");
         }
         return name;
     }

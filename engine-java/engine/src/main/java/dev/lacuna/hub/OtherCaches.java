@@ -52,7 +52,7 @@ final class OtherCaches {
     /** A blob of Ollama's by its sha256. */
     Optional<Path> ollama(String sha256, long bytes) throws IOException {
         Path blob = environment.ollamaModels().resolve("blobs").resolve("sha256-" + sha256);
-        if (!Files.isRegularFile(blob) || bytes >= 0 && Files.size(blob) != bytes) return Optional.empty();
+        if (!Files.isRegularFile(blob) || (bytes >= 0 && Files.size(blob) != bytes)) return Optional.empty();
         return Optional.of(blob);
     }
 

@@ -54,14 +54,16 @@ final class Packages {
                 throw new FetchException("pip ended with code " + outcome.exit + ": " + String.join(" | ", outcome.lines));
             }
         }
-        throw new FetchException("there is no pip on the PATH (neither python3 -m pip nor pip3 nor pip); installing Python with pip brings one");
+        throw new FetchException(
+                "there is no pip on the PATH (neither python3 -m pip nor pip3 nor pip); installing Python with pip brings one");
     }
 
     /** Downloads the jar into {@code folder}, which is empty. */
     Path jar(Source.Maven source, Path folder, Progress progress) throws IOException, InterruptedException {
-        Path mvn = environment.program("mvn").orElseThrow(() -> new FetchException("there is no mvn on the PATH; installing Maven brings one"));
+        Path mvn = environment.program("mvn")
+                .orElseThrow(() -> new FetchException("there is no mvn on the PATH; installing Maven brings one"));
         Outcome outcome = run(List.of(mvn.toString(), "--batch-mode", DEPENDENCY_PLUGIN,
-                "-Dartifact=" + source.group() + ":" + source.artifact() + ":" + source.version() + ":jar", "-DoutputDirectory=" + folder), 
+                "-Dartifact=" + source.group() + ":" + source.artifact() + ":" + source.version() + ":jar", "-DoutputDirectory=" + folder),
                 new Watched("mvn", folder, ".jar"), progress);
         if (outcome.exit != 0) throw new FetchException("mvn ended with code " + outcome.exit + ": " + String.join(" | ", outcome.lines));
         return only(folder, ".jar", "mvn");
@@ -75,8 +77,7 @@ final class Packages {
         }
     }
 
-    private record Outcome(int exit, List<String> lines) {
-    }
+    private record Outcome(int exit, List<String> lines) {}
 
     /** Runs the tool without a shell; its lines are notices, its growing file is the progress. */
     private Outcome run(List<String> command, Watched watched, Progress progress) throws IOException, InterruptedException {
@@ -113,50 +114,78 @@ final class Packages {
         output.add(Optional.empty());
     }
 
-    private record Watched(String tool, Path folder, String ending) {
-    }
+    private record Watched(String tool, Path folder, String ending) {}
 
     private Outcome watch(Process process, BlockingQueue<Optional<String>> output, Watched watched, Progress progress)
             throws IOException, InterruptedException {
         Deque<String> last = new ArrayDeque<>();
-        long shown = 0;
-        long total = -1;
-        boolean begun = false;
+        Growth growth = new Growth(watched, progress);
         long heard = System.nanoTime();
         try {
-            while (true) {
-                @Nullable
+            boolean ended = false;
+            while (!ended) {
                 Optional<String> next = output.poll(100, TimeUnit.MILLISECONDS);
                 if (next != null) {
-                    if (next.isEmpty()) break;
                     heard = System.nanoTime();
-                    String line = Names.printable(PASSWORD.matcher(ESCAPE.matcher(next.get()).replaceAll("")).replaceAll("://***@"));
-                    if (line.isEmpty()) continue;
-                    last.add(line);
+                    ended = next.isEmpty();
+                    String line = Names.printable(PASSWORD.matcher(ESCAPE.matcher(next.orElse("")).replaceAll("")).replaceAll("://***@"));
+                    if (!line.isEmpty()) last.add(line);
                     if (last.size() > LAST_LINES) last.removeFirst();
-                    Matcher announced = ANNOUNCED.matcher(line);
-                    if (announced.find()) total = bytes(announced.group(1), announced.group(2));
+                    growth.announced(line);
                     if (worthSaying(line)) progress.notice(watched.tool + ": " + line);
                 }
-                long there = largest(watched.folder, watched.ending);
-                if (there > shown) {
+                if (growth.look()) {
                     heard = System.nanoTime();
-                    if (!begun) progress.begin(watched.tool, total);
-                    begun = true;
-                    progress.advance(there - shown);
-                    shown = there;
                 } else if (System.nanoTime() - heard > limits.packageStall().toNanos()) {
                     throw new FetchException(watched.tool + " gave no sign of life for " + limits.packageStall().toSeconds() + " s");
                 }
             }
         } finally {
-            if (begun) progress.end();
+            growth.end();
         }
         return new Outcome(process.waitFor(), List.copyOf(last));
     }
 
+    /** Makes progress of the size of the file that a tool writes. */
+    private static final class Growth {
+        private final Watched watched;
+        private final Progress progress;
+        private boolean begun;
+        private long seen;
+        private long shown;
+        private long total = -1;
+
+        Growth(Watched watched, Progress progress) {
+            this.watched = watched;
+            this.progress = progress;
+        }
+
+        void announced(String line) {
+            Matcher size = ANNOUNCED.matcher(line);
+            if (!begun && size.find()) total = bytes(size.group(1), size.group(2));
+        }
+
+        boolean look() {
+            long there = largest(watched.folder, watched.ending);
+            if (there <= seen) return false;
+            seen = there;
+            if (!begun) progress.begin(watched.tool, total);
+            begun = true;
+            // what pip announces is rounded
+            long show = total < 0 ? there : Math.min(there, total);
+            if (show > shown) progress.advance(show - shown);
+            shown = Math.max(show, shown);
+            return true;
+        }
+
+        void end() {
+            if (begun) progress.end();
+        }
+    }
+
     private static boolean worthSaying(String line) {
-        return Stream.of("Downloading", "Using cached", "WARNING", "ERROR", "[WARNING]", "[ERROR]", "Downloaded from").anyMatch(line::startsWith);
+        return Stream.of("Downloading", "Using cached", "WARNING", "ERROR", "[WARNING]", "[ERROR]", "Downloaded from")
+                .anyMatch(line::startsWith);
     }
 
     private static long bytes(String number, String unit) {

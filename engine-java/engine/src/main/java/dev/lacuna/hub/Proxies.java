@@ -73,7 +73,8 @@ final class Proxies extends ProxySelector {
     private boolean goesDirect(URI target) {
         String host = target.getHost() == null ? "" : target.getHost().toLowerCase(Locale.ROOT);
         String withPort = host + ":" + Web.port(target);
-        return direct.stream().anyMatch(entry -> entry.equals("*") || entry.equals(host) || entry.equals(withPort) || host.endsWith("." + entry));
+        return direct.stream()
+                .anyMatch(entry -> entry.equals("*") || entry.equals(host) || entry.equals(withPort) || host.endsWith("." + entry));
     }
 
     @Override

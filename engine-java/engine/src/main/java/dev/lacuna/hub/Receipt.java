@@ -21,8 +21,7 @@ record Receipt(String source, String main, List<Item> files) {
     static final String NAME = "source.json";
 
     /** One file of the model. */
-    record Item(String name, long bytes, String sha256) {
-    }
+    record Item(String name, long bytes, String sha256) {}
 
     /** The receipt of a folder, if there is a whole one and all its files are there in full length. */
     static Optional<Receipt> read(Path folder) {
@@ -79,6 +78,7 @@ record Receipt(String source, String main, List<Item> files) {
     @Nullable
     String sha256() {
         if (files.size() == 1) return files.getFirst().sha256();
-        return files.stream().filter(item -> main.isEmpty() && item.name().equals(ModelFolder.WEIGHTS)).map(Item::sha256).findFirst().orElse(null);
+        return files.stream().filter(item -> main.isEmpty() && item.name().equals(ModelFolder.WEIGHTS)).map(Item::sha256).findFirst()
+                .orElse(null);
     }
 }

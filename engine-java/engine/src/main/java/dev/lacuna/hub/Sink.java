@@ -37,7 +37,8 @@ final class Sink implements AutoCloseable {
         Path incomplete = incomplete(target);
         try {
             Files.createDirectories(incomplete.toAbsolutePath().getParent());
-            FileChannel channel = FileChannel.open(incomplete, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
+            FileChannel channel = FileChannel.open(incomplete, StandardOpenOption.CREATE, StandardOpenOption.READ,
+                    StandardOpenOption.WRITE);
             Sink sink = new Sink(target, incomplete, channel);
             sink.hashWhatIsThere();
             return sink;

@@ -5,7 +5,7 @@ import java.nio.file.Path;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** Where a model's bytes are. {@link #parse} is the way in; {@link #toString} gives the text back. */
+/** Where a model's bytes are. {@link #parse} is the way in; {@code toString} gives the text back. */
 public sealed interface Source {
     /**
      * Reads a source; the forms are those of {@link SourceException}'s message. Looks at no file and no network.

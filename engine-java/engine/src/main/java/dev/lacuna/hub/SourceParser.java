@@ -17,9 +17,11 @@ final class SourceParser {
     private static final Pattern ARCHIVE = Pattern.compile("(?i).*\\.(?:zip|whl|jar)");
     private static final Pattern SCHEME = Pattern.compile("([A-Za-z][A-Za-z0-9.-]+):(?!\\\\).*", Pattern.DOTALL);
     private static final String WORD = "[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?";
-    private static final Pattern HUB = Pattern.compile("(" + WORD + ")/(" + WORD + ")(?:@(" + WORD + "))?(?::([A-Za-z0-9][A-Za-z0-9._-]*)|/(.*))?",
+    private static final Pattern HUB = Pattern.compile(
+            "(" + WORD + ")/(" + WORD + ")(?:@(" + WORD + "))?(?::([A-Za-z0-9][A-Za-z0-9._-]*)|/(.*))?",
             Pattern.DOTALL);
-    private static final Pattern PYPI = Pattern.compile("([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)==([A-Za-z0-9][A-Za-z0-9.!+_-]*)/(.*)", Pattern.DOTALL);
+    private static final Pattern PYPI = Pattern.compile("([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)==([A-Za-z0-9][A-Za-z0-9.!+_-]*)/(.*)",
+            Pattern.DOTALL);
     private static final Pattern MAVEN = Pattern.compile("(" + WORD + "):(" + WORD + "):(" + WORD + ")/(.*)", Pattern.DOTALL);
 
     private final String text;
@@ -106,7 +108,8 @@ final class SourceParser {
 
     private String inside(String path) {
         if (!Names.plainPath(path)) throw bad("\"" + path + "\" is no plain relative path");
-        if (!Names.safe(Names.last(path))) throw bad("the file name \"" + Names.last(path) + "\" may hold only letters, digits, '.', '_' and '-'");
+        if (!Names.safe(Names.last(path)))
+            throw bad("the file name \"" + Names.last(path) + "\" may hold only letters, digits, '.', '_' and '-'");
         return path;
     }
 

@@ -103,7 +103,8 @@ final class Web implements AutoCloseable {
             throw new FetchException(from.getHost() + " redirects to something that is no plain web address");
         }
         if (!"https".equalsIgnoreCase(to.getScheme())) {
-            boolean safe = "http".equalsIgnoreCase(from.getScheme()) && (loopback(to.getHost()) || to.getHost().equalsIgnoreCase(from.getHost()));
+            boolean safe = "http".equalsIgnoreCase(from.getScheme())
+                    && (loopback(to.getHost()) || to.getHost().equalsIgnoreCase(from.getHost()));
             if (!safe) throw new FetchException(from.getHost() + " redirects to " + to.getHost() + " without encryption: refused");
         }
         return to;
@@ -120,13 +121,17 @@ final class Web implements AutoCloseable {
         } catch (ExecutionException failed) {
             Throwable cause = failed.getCause() == null ? failed : failed.getCause();
             throw switch (cause) {
-                case HttpConnectTimeoutException slow -> new FetchException.Unreachable(host + " took no connection within " + limits.connect().toMillis() / 1000.0 + " s",
-                        slow);
-                case ConnectException refused when unresolved(refused) -> new FetchException.Unreachable("the host " + host + " is not known here", refused);
+                case HttpConnectTimeoutException slow ->
+                    new FetchException.Unreachable(host + " took no connection within " + limits.connect().toMillis() / 1000.0 + " s",
+                            slow);
+                case ConnectException refused when unresolved(refused) ->
+                    new FetchException.Unreachable("the host " + host + " is not known here", refused);
                 case ConnectException refused -> new FetchException.Unreachable(host + " takes no connection"
                         + (refused.getMessage() == null ? "" : " (" + Names.printable(refused.getMessage()) + ")"), refused);
                 case javax.net.ssl.SSLException ssl -> new FetchException.Unreachable(
-                        host + ": no safe connection (" + FetchException.reason(ssl) + "); a company's own authority must be in Java's trust store", ssl);
+                        host + ": no safe connection (" + FetchException.reason(ssl)
+                                + "); a company's own authority must be in Java's trust store",
+                        ssl);
                 default -> new FetchException.Broken(host + ": " + FetchException.reason(cause), cause);
             };
         } finally {

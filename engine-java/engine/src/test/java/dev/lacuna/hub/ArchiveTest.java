@@ -86,7 +86,8 @@ class ArchiveTest {
         bytes.putInt(directory + 24, 500);
         Files.write(zip, bytes.array());
         FetchException refused = assertThrows(FetchException.class, () -> extract(zip, "m", -1));
-        assertTrue(refused.getMessage().contains("more than the 500 bytes") || refused.getMessage().contains("damaged"), refused.getMessage());
+        assertTrue(refused.getMessage().contains("more than the 500 bytes") || refused.getMessage().contains("damaged"),
+                refused.getMessage());
     }
 
     @Test

@@ -16,8 +16,10 @@ class CatalogueTest {
     private final Catalogue catalogue = Catalogue.load();
 
     @ParameterizedTest
-    @ValueSource(strings = {"smollm2-135m-instruct", "smollm2-360m-instruct", "smollm2-1.7b-instruct", "llama-3.2-1b-instruct", "llama-3.2-3b-instruct",
-            "qwen2.5-0.5b-instruct", "qwen2.5-1.5b-instruct", "qwen2.5-3b-instruct", "qwen3-0.6b", "qwen3-1.7b", "qwen3-4b", "gemma-3-270m", "gemma-3-1b-it",
+    @ValueSource(strings = {"smollm2-135m-instruct", "smollm2-360m-instruct", "smollm2-1.7b-instruct", "llama-3.2-1b-instruct",
+            "llama-3.2-3b-instruct",
+            "qwen2.5-0.5b-instruct", "qwen2.5-1.5b-instruct", "qwen2.5-3b-instruct", "qwen3-0.6b", "qwen3-1.7b", "qwen3-4b", "gemma-3-270m",
+            "gemma-3-1b-it",
             "phi-3-mini-4k-instruct", "tinyllama-1.1b-chat", "all-minilm-l6-v2", "bge-small-en-v1.5"})
     void holdsWhatWasPromised(String name) {
         CatalogueEntry entry = catalogue.find(name);
@@ -31,7 +33,8 @@ class CatalogueTest {
     void theDefaultIsTheSameFileFromHubAndPyPi() {
         CatalogueEntry entry = catalogue.find(Catalogue.DEFAULT);
         assertEquals("b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53", entry.sha256());
-        assertEquals(List.of("Hub", "PyPi"), entry.sources().stream().map(source -> Source.parse(source).getClass().getSimpleName()).toList());
+        assertEquals(List.of("Hub", "PyPi"),
+                entry.sources().stream().map(source -> Source.parse(source).getClass().getSimpleName()).toList());
         Set<String> files = new HashSet<>();
         entry.sources().forEach(source -> files.add(Source.parse(source).fileName()));
         assertEquals(Set.of("SmolLM2-135M-Instruct.Q4_1.gguf"), files);

@@ -73,8 +73,11 @@ class ModelStoreTest {
             String path = request.target().replaceFirst("^http://[^/]+", "");
             if (path.startsWith("/api/models/o/r/tree/main")) {
                 StringBuilder json = new StringBuilder("[{\"type\":\"directory\",\"path\":\"1_Pooling\"}");
-                files.forEach((name, bytes) -> json.append(",{\"type\":\"file\",\"path\":\"").append(name).append("\",\"size\":").append(bytes.length)
-                        .append(name.endsWith(".json") ? "" : ",\"lfs\":{\"size\":" + bytes.length + ",\"oid\":\"" + DownloadTest.sha256(bytes) + "\"}")
+                files.forEach((name, bytes) -> json.append(",{\"type\":\"file\",\"path\":\"").append(name).append("\",\"size\":")
+                        .append(bytes.length)
+                        .append(name.endsWith(".json")
+                                ? ""
+                                : ",\"lfs\":{\"size\":" + bytes.length + ",\"oid\":\"" + DownloadTest.sha256(bytes) + "\"}")
                         .append("}"));
                 reply.text(200, json.append("]").toString());
                 return;
@@ -83,7 +86,8 @@ class ModelStoreTest {
             if (content == null) {
                 reply.text(404, "no");
             } else if (request.method().equals("HEAD")) {
-                reply.head(302, "Location", "https://storage.invalid/x", "X-Linked-Etag", "\"" + DownloadTest.sha256(content) + "\"", "X-Linked-Size",
+                reply.head(302, "Location", "https://storage.invalid/x", "X-Linked-Etag", "\"" + DownloadTest.sha256(content) + "\"",
+                        "X-Linked-Size",
                         content.length);
             } else {
                 reply.file(request, content, "\"" + DownloadTest.sha256(content) + "\"");
@@ -134,7 +138,8 @@ class ModelStoreTest {
         assertEquals(file, store().pull(file.toString(), watcher));
         assertEquals(folder, store().pull(folder.toString(), watcher));
         assertFalse(Files.exists(folder.resolve("store")), "nothing is stored");
-        assertTrue(assertThrows(ModelNotAvailableException.class, () -> store().pull(folder + "/none.gguf", watcher)).getMessage().contains("none.gguf"));
+        assertTrue(assertThrows(ModelNotAvailableException.class, () -> store().pull(folder + "/none.gguf", watcher)).getMessage()
+                .contains("none.gguf"));
     }
 
     @ParameterizedTest
@@ -173,8 +178,10 @@ class ModelStoreTest {
 
     @Test
     void allPartsOfASplitGgufComeAndTheFirstIsGiven() throws Exception {
-        try (LoopbackServer server = hub(Map.of("m-00001-of-00002.gguf", CONTENT, "m-00002-of-00002.gguf", text("two"), "x.gguf", text("x")))) {
-            for (String source : List.of("hf:o/r:m-", "hf:o/r/m-00002-of-00002.gguf", server.address("/o/r/resolve/main/m-00002-of-00002.gguf"))) {
+        try (LoopbackServer server = hub(
+                Map.of("m-00001-of-00002.gguf", CONTENT, "m-00002-of-00002.gguf", text("two"), "x.gguf", text("x")))) {
+            for (String source : List.of("hf:o/r:m-", "hf:o/r/m-00002-of-00002.gguf",
+                    server.address("/o/r/resolve/main/m-00002-of-00002.gguf"))) {
                 Path path = store().pull(source, watcher);
                 assertEquals("m-00001-of-00002.gguf", path.getFileName().toString());
                 assertContent(path);
@@ -186,12 +193,14 @@ class ModelStoreTest {
 
     @Test
     void aSafetensorsRepositoryBecomesAFolder() throws Exception {
-        try (LoopbackServer server = hub(Map.of("config.json", text("{}"), "tokenizer.json", text("{1}"), "1_Pooling/config.json", text("{2}"),
-                "model.safetensors", CONTENT, "pytorch_model.bin", text("pickle"), "onnx/model.onnx", text("onnx")))) {
+        try (LoopbackServer server = hub(
+                Map.of("config.json", text("{}"), "tokenizer.json", text("{1}"), "1_Pooling/config.json", text("{2}"),
+                        "model.safetensors", CONTENT, "pytorch_model.bin", text("pickle"), "onnx/model.onnx", text("onnx")))) {
             Path path = store().pull("hf:o/r", watcher);
             assertArrayEquals(CONTENT, Files.readAllBytes(path.resolve("model.safetensors")));
             assertEquals("{2}", Files.readString(path.resolve("1_Pooling/config.json")));
-            assertTrue(server.requests.stream().noneMatch(request -> request.target().contains("pytorch") || request.target().contains("onnx")));
+            assertTrue(server.requests.stream()
+                    .noneMatch(request -> request.target().contains("pytorch") || request.target().contains("onnx")));
             assertEquals(SHA, store().list().getFirst().sha256());
         }
     }
@@ -222,11 +231,13 @@ class ModelStoreTest {
 
     @Test
     void aModelFolderInsideAnArchive() throws Exception {
-        Path zip = zip("model.zip", Map.of("d/config.json", text("{}"), "d/model.safetensors", CONTENT, "d/../../evil", text("x"), "d/run.py", text("x")));
+        Path zip = zip("model.zip",
+                Map.of("d/config.json", text("{}"), "d/model.safetensors", CONTENT, "d/../../evil", text("x"), "d/run.py", text("x")));
         Path path = store().pull(zip + "!d/", watcher);
         assertArrayEquals(CONTENT, Files.readAllBytes(path.resolve("model.safetensors")));
         try (Stream<Path> files = Files.list(path)) {
-            assertEquals(List.of("config.json", "model.safetensors", "source.json"), files.map(file -> file.getFileName().toString()).sorted().toList());
+            assertEquals(List.of("config.json", "model.safetensors", "source.json"),
+                    files.map(file -> file.getFileName().toString()).sorted().toList());
         }
         String message = assertThrows(ModelNotAvailableException.class, () -> store().pull(zip + "!/", watcher)).getMessage();
         assertTrue(message.contains("no model folder"), message);
@@ -290,8 +301,10 @@ class ModelStoreTest {
     @Test
     void aToolThatHangsIsStopped() throws Exception {
         program("pip3", "exec /bin/sleep 60\n");
-        Limits limits = new Limits(Duration.ofSeconds(1), Duration.ofSeconds(1), Duration.ofSeconds(1), Duration.ofSeconds(1), 2, Duration.ofMillis(5));
-        String message = assertThrows(ModelNotAvailableException.class, () -> store(limits, SHA).pull("pypi:p==1/p/m.gguf", watcher)).getMessage();
+        Limits limits = new Limits(Duration.ofSeconds(1), Duration.ofSeconds(1), Duration.ofSeconds(1), Duration.ofSeconds(1), 2,
+                Duration.ofMillis(5));
+        String message = assertThrows(ModelNotAvailableException.class, () -> store(limits, SHA).pull("pypi:p==1/p/m.gguf", watcher))
+                .getMessage();
         assertTrue(message.contains("no sign of life"), message);
     }
 
@@ -327,9 +340,12 @@ class ModelStoreTest {
     void whenNothingIsReachedEverySourceAndEveryWayOutIsNamed() {
         environment.put("HF_HUB_OFFLINE", "1");
         String message = assertThrows(ModelNotAvailableException.class,
-                () -> store("hf:o/r/m.gguf", "pypi:p==1/p/m.gguf", "maven:g:a:1/m.gguf", "http://127.0.0.1:1/m.gguf").pull("tiny", watcher)).getMessage();
-        for (String part : List.of("hf:o/r/m.gguf", "HF_HUB_OFFLINE is set", "pypi:p==1/p/m.gguf", "no pip", "no mvn", "http://127.0.0.1:1/m.gguf",
-                "takes no connection", "give its path", "HF_ENDPOINT", "PIP_INDEX_URL", "LACUNA_HOME", folder.resolve("store").toString(), "HTTPS_PROXY")) {
+                () -> store("hf:o/r/m.gguf", "pypi:p==1/p/m.gguf", "maven:g:a:1/m.gguf", "http://127.0.0.1:1/m.gguf").pull("tiny", watcher))
+                .getMessage();
+        for (String part : List.of("hf:o/r/m.gguf", "HF_HUB_OFFLINE is set", "pypi:p==1/p/m.gguf", "no pip", "no mvn",
+                "http://127.0.0.1:1/m.gguf",
+                "takes no connection", "give its path", "HF_ENDPOINT", "PIP_INDEX_URL", "LACUNA_HOME", folder.resolve("store").toString(),
+                "HTTPS_PROXY")) {
             assertTrue(message.contains(part), part + " is missing from " + message);
         }
         assertFalse(message.contains("hf_secret"));
@@ -340,7 +356,8 @@ class ModelStoreTest {
         pip("pip3", zip("w.whl", Map.of("p/m.gguf", CONTENT)));
         try (LoopbackServer silent = new LoopbackServer((_, _) -> Thread.sleep(20_000))) {
             environment.put("HF_ENDPOINT", silent.address(""));
-            Limits limits = new Limits(Duration.ofMillis(200), Duration.ofMillis(300), Duration.ofSeconds(20), Duration.ofSeconds(20), 9, Duration.ZERO);
+            Limits limits = new Limits(Duration.ofMillis(200), Duration.ofMillis(300), Duration.ofSeconds(20), Duration.ofSeconds(20), 9,
+                    Duration.ZERO);
             assertContent(store(limits, SHA, "hf:o/r/m.gguf", "pypi:p==1/p/m.gguf").pull("tiny", watcher));
             assertTrue(watcher.said("did not answer within 0.3 s"), watcher.notices.toString());
             assertEquals(1, silent.requests.size());
@@ -393,19 +410,21 @@ class ModelStoreTest {
     void anotherProcessIsWaitedFor() throws Exception {
         Path locks = Files.createDirectories(folder.resolve("store/locks"));
         String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
-        Path holder = Files.writeString(folder.resolve("Holder.java"), """
-                import java.nio.channels.FileChannel;
-                import java.nio.file.*;
-                void main(String[] args) throws Exception {
-                    try (var channel = FileChannel.open(Path.of(args[0]), StandardOpenOption.CREATE, StandardOpenOption.WRITE); var lock = channel.lock()) {
-                        System.out.println("held");
-                        System.in.read();
-                    }
-                }
-                """);
+        Path holder = Files.writeString(folder.resolve("Holder.java"),
+                """
+                        import java.nio.channels.FileChannel;
+                        import java.nio.file.*;
+                        void main(String[] args) throws Exception {
+                            try (var channel = FileChannel.open(Path.of(args[0]), StandardOpenOption.CREATE, StandardOpenOption.WRITE); var lock = channel.lock()) {
+                                System.out.println("held");
+                                System.in.read();
+                            }
+                        }
+                        """);
         try (LoopbackServer server = hub(Map.of("m.gguf", CONTENT))) {
             ModelStore store = store("hf:o/r/m.gguf");
-            Process process = new ProcessBuilder(java, holder.toString(), locks.resolve("tiny.lock").toString()).redirectErrorStream(true).start();
+            Process process = new ProcessBuilder(java, holder.toString(), locks.resolve("tiny.lock").toString()).redirectErrorStream(true)
+                    .start();
             try (var lines = process.inputReader()) {
                 assertEquals("held", lines.readLine());
                 Progress progress = new Progress() {
@@ -482,7 +501,8 @@ class ModelStoreTest {
     void aFullDiskEndsThePullWithoutTryingOtherSources() throws Exception {
         Files.createDirectories(folder.resolve("store"));
         Files.writeString(folder.resolve("store/models"), "a file where a folder should be");
-        String message = assertThrows(ModelNotAvailableException.class, () -> store("pypi:p==1/p/m.gguf").pull("tiny", watcher)).getMessage();
+        String message = assertThrows(ModelNotAvailableException.class, () -> store("pypi:p==1/p/m.gguf").pull("tiny", watcher))
+                .getMessage();
         assertTrue(message.contains("models"), message);
         assertEquals(List.of(), calls());
     }

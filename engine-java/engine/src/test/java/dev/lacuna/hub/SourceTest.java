@@ -40,10 +40,14 @@ class SourceTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "  ", "a\nb", "ftp://x/y.gguf", "s3:bucket/x", "hf:repo", "hf:owner/repo/../x", "hf:owner/repo/a//b", "hf:../repo/x",
-            "hf:owner/repo@/x", "hf:o/r:", "pypi:name/x", "pypi:-r==1/x", "pypi:a==-1/x", "pypi:a==1/../x", "pypi:a==1/", "pypi:a==1/x/.hidden",
-            "pypi:a==1/a b.gguf", "maven:g:a/x", "maven:g:a:-1/x", "maven:g:a:1//x", "http://example.org/m.gguf", "https://user:pw@example.org/m.gguf",
-            "https:///m.gguf", "https://example.org/", "https://example.org/m.gguf#x", "a.zip!", "a.zip!../x", "a.zip!/etc/x", "a.zip!b.zip!c",
+    @ValueSource(strings = {"", "  ", "a\nb", "ftp://x/y.gguf", "s3:bucket/x", "hf:repo", "hf:owner/repo/../x", "hf:owner/repo/a//b",
+            "hf:../repo/x",
+            "hf:owner/repo@/x", "hf:o/r:", "pypi:name/x", "pypi:-r==1/x", "pypi:a==-1/x", "pypi:a==1/../x", "pypi:a==1/",
+            "pypi:a==1/x/.hidden",
+            "pypi:a==1/a b.gguf", "maven:g:a/x", "maven:g:a:-1/x", "maven:g:a:1//x", "http://example.org/m.gguf",
+            "https://user:pw@example.org/m.gguf",
+            "https:///m.gguf", "https://example.org/", "https://example.org/m.gguf#x", "a.zip!", "a.zip!../x", "a.zip!/etc/x",
+            "a.zip!b.zip!c",
             "hf:o/r+hf:o/r/x.bin", "a.zip!/+./b", "hf:o/r/con.txt"})
     void refusesTheRestAndListsTheForms(String text) {
         SourceException refused = assertThrows(SourceException.class, () -> Source.parse(text));
@@ -62,7 +66,8 @@ class SourceTest {
     @Test
     void namesBecomeFilesOnlyWhenPlain() {
         assertTrue(Names.safe("SmolLM2-135M-Instruct.Q4_1.gguf"));
-        for (String bad : List.of("", ".", "..", ".x", "a/b", "a\\b", "a..b", "a b", "a\0b", "NUL", "com1.txt", "x.", "ä", "a".repeat(201))) {
+        for (String bad : List.of("", ".", "..", ".x", "a/b", "a\\b", "a..b", "a b", "a\0b", "NUL", "com1.txt", "x.", "ä",
+                "a".repeat(201))) {
             assertTrue(!Names.safe(bad), bad);
         }
     }
