@@ -40,7 +40,8 @@ sealed interface Agreement {
                 power += (double) expected[i] * expected[i];
             }
             if (error > most * power) {
-                fail("%s: NMSE %.2e, at most %.0e; worst at [%d]: %s, reference %s".formatted(what, error / power, most, worst, actual[worst],
+                fail("%s: NMSE %.2e, at most %.0e; worst at [%d]: %s, reference %s".formatted(what, error / power, most, worst,
+                        actual[worst],
                         expected[worst]));
             }
         }
