@@ -1,12 +1,18 @@
 /** Runs compressed transformers on the JVM: formats, files, models, sessions, sampling, and the interface that kernels implement. */
-@org.jspecify.annotations.NullMarked module dev.lacuna.engine {
+@org.jspecify.annotations.NullMarked
+module dev.lacuna.engine {
     requires static transitive org.jspecify;
     requires tools.jackson.databind;
     requires java.net.http;
 
+    exports dev.lacuna;
     exports dev.lacuna.files;
+    exports dev.lacuna.generate;
+    exports dev.lacuna.hub;
+    exports dev.lacuna.model;
     exports dev.lacuna.ops;
     exports dev.lacuna.tensor;
+    exports dev.lacuna.text;
 
     uses dev.lacuna.ops.OpsProvider;
 }

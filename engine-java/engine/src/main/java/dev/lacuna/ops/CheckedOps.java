@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -16,6 +17,8 @@ import org.jspecify.annotations.Nullable;
  * cost a few comparisons for each call, none for each value.
  */
 public final class CheckedOps implements Ops {
+    private static final AtomicInteger OPEN = new AtomicInteger();
+
     private final Ops ops;
     private final Map<Object, Room> operands = new IdentityHashMap<>();
     private final Set<Object> placed = Collections.newSetFromMap(new IdentityHashMap<>());
@@ -30,6 +33,12 @@ public final class CheckedOps implements Ops {
 
     CheckedOps(Ops ops) {
         this.ops = ops;
+        OPEN.incrementAndGet();
+    }
+
+    /** How many kernels, workspaces and caches of this process are not closed yet: what leak checks count. */
+    public static int open() {
+        return OPEN.get();
     }
 
     /** What the recorded body of a step assumes of every batch that is replayed with it. */
@@ -127,6 +136,7 @@ public final class CheckedOps implements Ops {
 
         Pool(KvPool pool) {
             this.pool = pool;
+            OPEN.incrementAndGet();
         }
 
         CheckedOps owner() {
@@ -186,9 +196,10 @@ public final class CheckedOps implements Ops {
 
         @Override
         public void close() {
-            if (!pools.containsKey(pool)) return;
+if (!pools.containsKey(pool)) return;
             requireOutside("close");
             pools.remove(pool);
+            OPEN.decrementAndGet();
             bounds.clear();
             pool.close();
         }
@@ -209,6 +220,7 @@ public final class CheckedOps implements Ops {
 
         Room(Workspace room) {
             this.room = room;
+            OPEN.incrementAndGet();
         }
 
         private <T> T known(T operand) {
@@ -257,6 +269,7 @@ public final class CheckedOps implements Ops {
             if (shut) return;
             requireOutside("close");
             shut = true;
+            OPEN.decrementAndGet();
             operands.values().removeIf(r -> r == this);
             rooms.remove(this);
             bounds.clear();
@@ -537,6 +550,7 @@ public final class CheckedOps implements Ops {
         if (openOperands() != 0)
             throw new IllegalStateException("close workspaces and caches first: " + openOperands() + " operands are open");
         closed = true;
+        OPEN.decrementAndGet();
         placed.clear();
         uses.clear();
         ops.close();

@@ -116,7 +116,7 @@ class CodecsTest {
             double largest = Math.max(-least, most), levels = 1 << format.bits();
             double bound = format.zeroPoint()
                     ? (most - least) / (levels - 1) / 2 + HALF_ULP * (most - 2 * least)
-                    : (format == Format.Q8_0 ? largest / (levels - 2) : 2 * largest / levels) + HALF_ULP * largest;
+                    : (format.equals(Format.Q8_0) ? largest / (levels - 2) : 2 * largest / levels) + HALF_ULP * largest;
             for (int i = b; i < b + 32; i++) assertEquals(values[i], back[i], bound * 1.0001, "seed " + seed + ", value " + i);
         }
     }
@@ -197,7 +197,7 @@ class CodecsTest {
     @ParameterizedTest
     @MethodSource("formats")
     void whatCannotBePackedIsRefused(Format format) {
-        if (format != Format.F32) {
+        if (!format.equals(Format.F32)) {
             for (float bad : new float[]{Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
                 float[] values = new float[256];
                 values[77] = bad;
