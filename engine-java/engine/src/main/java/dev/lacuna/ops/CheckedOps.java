@@ -20,11 +20,11 @@ public final class CheckedOps implements Ops {
     private static final AtomicInteger OPEN = new AtomicInteger();
 
     private final Ops ops;
-    private final Map<Object, Room> operands = new IdentityHashMap<>();
+    private final IdentityHashMap<Object, Room> operands = new IdentityHashMap<>();
     private final Set<Object> placed = Collections.newSetFromMap(new IdentityHashMap<>());
-    private final Map<Object, Set<Use>> uses = new IdentityHashMap<>();
+    private final IdentityHashMap<Object, Set<Use>> uses = new IdentityHashMap<>();
     private final Set<Object> rooms = Collections.newSetFromMap(new IdentityHashMap<>());
-    private final Map<Object, Object> pools = new IdentityHashMap<>();
+    private final IdentityHashMap<Object, Object> pools = new IdentityHashMap<>();
     private final Map<Step, Bounds> bounds = new HashMap<>();
     private final AtomicBoolean busy = new AtomicBoolean();
     private @Nullable Batch batch;
@@ -68,6 +68,7 @@ public final class CheckedOps implements Ops {
         }
     }
 
+    @SuppressWarnings("AnnotateFormatMethod") // would need a library
     private static void require(boolean condition, String message, Object... args) {
         if (!condition) throw new IllegalArgumentException(message.formatted(args));
     }
@@ -196,7 +197,7 @@ public final class CheckedOps implements Ops {
 
         @Override
         public void close() {
-if (!pools.containsKey(pool)) return;
+            if (!pools.containsKey(pool)) return;
             requireOutside("close");
             pools.remove(pool);
             OPEN.decrementAndGet();
@@ -347,6 +348,11 @@ if (!pools.containsKey(pool)) return;
         require(v.size() == size, "%s: %s has %d values, needs %d", op, name, v.size(), size);
     }
 
+    @SuppressWarnings("ReferenceEquality") // operands are what they are, not what they hold
+    private static void distinct(String what, Act a, Act b) {
+        require(a != b, "%s are one activation", what);
+    }
+
     private void norm(String op, Norm n, int dim) {
         values(op, "gain", n.gain(), dim);
         if (n.bias() != null) values(op, "bias", n.bias(), dim);
@@ -392,7 +398,7 @@ if (!pools.containsKey(pool)) return;
     public void linear(Act x, Linear w, Act y) {
         weight("linear", x, w);
         floats("linear", "y", y, w.weight().rows());
-        require(x != y, "linear: x and y are one activation");
+        distinct("linear: x and y", x, y);
         ops.linear(x, w, y);
     }
 
@@ -439,7 +445,7 @@ if (!pools.containsKey(pool)) return;
                     kv.spec().kvHeads()[layer]);
         require(a.window() >= 0, "attend: a window of %d positions", a.window());
         require(a.softCap() >= 0, "attend: a soft cap of %s", a.softCap());
-        require(q != out, "attend: q and out are one activation");
+        distinct("attend: q and out", q, out);
         bound(Integer.MAX_VALUE, Integer.MAX_VALUE, kv.blocks());
         ops.attend(q, pool, layer, a, out);
     }

@@ -111,13 +111,32 @@ public abstract class OpsConformance {
 
     void linear(Format format, Input input, int outs, int rows, int cols) {
         conform("linear %s x %s, %d x %d, %d rows".formatted(format, input, outs, cols, rows), room(rows), s -> {
-            Linear w = s.linear(format, outs, cols, pinned(input), outs % 2 == 1);
-            Act x = s.act(cols, pinned(input), s.gaussian(rows * cols));
+            Tensor t = s.tensor(format, outs, cols);
+            Linear w = new Linear(s.place(t, pinned(input)), outs % 2 == 1 ? s.values(s.gaussian(outs)) : null);
+            float[] v = s.gaussian(rows * cols);
+            Act x = s.act(cols, pinned(input), v);
             Act y = s.act(outs, InputPolicy.F32);
             s.run(s.rows(rows), () -> s.ops.linear(x, w, y));
-            s.see("y", y, rows, Agreement.FLOAT);
+            s.see("y", y, rows, new Agreement.Nmse(1e-11, typical(t, v)));
             s.see("x after", x, rows, Agreement.EXACT);
         });
+    }
+
+    /** The sum of squares of all products' terms, which is that of the products on average; 0 where they are many and no average is needed. */
+    private static double typical(Tensor t, float[] x) {
+        int rows = x.length / t.cols();
+        if ((long) rows * t.rows() > 200) return 0;
+        float[] w = t.toFloats();
+        double sum = 0;
+        for (int r = 0; r < rows; r++) {
+            for (int o = 0; o < t.rows(); o++) {
+                for (int c = 0; c < t.cols(); c++) {
+                    double term = (double) w[o * t.cols() + c] * x[r * t.cols() + c];
+                    sum += term * term;
+                }
+            }
+        }
+        return sum;
     }
 
     @Test
@@ -427,8 +446,13 @@ public abstract class OpsConformance {
         for (float cap : new float[]{0, 3}) {
             for (int vocabulary : new int[]{1, 31, 172}) {
                 conform("logits %s x %s, %d, cap %s".formatted(format, input, vocabulary, cap), new Limits(7, 2, 5, 1), s -> {
-                    Linear w = s.linear(format, vocabulary, cols, pinned(input), false);
-                    Act x = s.act(cols, pinned(input), s.gaussian(6 * cols));
+                    Tensor t = s.tensor(format, vocabulary, cols);
+                    Linear w = new Linear(s.place(t, pinned(input)), null);
+                    float[] xs = s.gaussian(6 * cols);
+                    // scores about as large as their cap, where it bends them
+                    for (int i = 0; cap != 0 && i < xs.length; i++) xs[i] *= cap / (float) Math.sqrt(cols);
+                    Agreement near = new Agreement.Nmse(1e-11, typical(t, xs) / 2);
+                    Act x = s.act(cols, pinned(input), xs);
                     Logits l = s.logits(vocabulary);
                     Runnable body = () -> s.ops.logits(x, w, cap, l);
                     // first other rows, more of them: nothing of theirs may stay
@@ -441,7 +465,7 @@ public abstract class OpsConformance {
                         s.run(b, body);
                         float[] v = s.ops.read(l);
                         assertEquals(rows * vocabulary, v.length, "logits of the rows that asked");
-                        s.see("logits of " + rows, v, Agreement.FLOAT);
+                        s.see("logits of " + rows, v, near);
                     }
                 });
             }
