@@ -20,11 +20,11 @@ public final class CheckedOps implements Ops {
     private static final AtomicInteger OPEN = new AtomicInteger();
 
     private final Ops ops;
-    private final Map<Object, Room> operands = new IdentityHashMap<>();
+    private final IdentityHashMap<Object, Room> operands = new IdentityHashMap<>();
     private final Set<Object> placed = Collections.newSetFromMap(new IdentityHashMap<>());
-    private final Map<Object, Set<Use>> uses = new IdentityHashMap<>();
+    private final IdentityHashMap<Object, Set<Use>> uses = new IdentityHashMap<>();
     private final Set<Object> rooms = Collections.newSetFromMap(new IdentityHashMap<>());
-    private final Map<Object, Object> pools = new IdentityHashMap<>();
+    private final IdentityHashMap<Object, Object> pools = new IdentityHashMap<>();
     private final Map<Step, Bounds> bounds = new HashMap<>();
     private final AtomicBoolean busy = new AtomicBoolean();
     private @Nullable Batch batch;
@@ -53,7 +53,8 @@ public final class CheckedOps implements Ops {
                 require(b.pos(r) >= 0, "row %d is at position %d", r, b.pos(r));
                 require(b.id(r) < ids, "row %d has token %d, the table has %d rows", r, b.id(r), ids);
                 require(b.pos(r) < positions, "row %d is at position %d, the rotation table ends at %d", r, b.pos(r), positions);
-                require(b.seq(r) < 0 || b.pos(r) / KvSpec.BLOCK < b.kvBlocks(), "row %d is at position %d, its block table has %d blocks", r,
+                require(b.seq(r) < 0 || b.pos(r) / KvSpec.BLOCK < b.kvBlocks(), "row %d is at position %d, its block table has %d blocks",
+                        r,
                         b.pos(r), b.kvBlocks());
                 require(b.seq(r) < 0 || b.block(b.seq(r), b.pos(r)) > 0, "row %d of a sequence writes to the scrap block", r);
             }
@@ -67,6 +68,7 @@ public final class CheckedOps implements Ops {
         }
     }
 
+    @SuppressWarnings("AnnotateFormatMethod") // would need a library
     private static void require(boolean condition, String message, Object... args) {
         if (!condition) throw new IllegalArgumentException(message.formatted(args));
     }
@@ -95,11 +97,13 @@ public final class CheckedOps implements Ops {
         require(!uses.isEmpty(), "%s is placed for no use", tensors.getFirst().name());
         int cols = tensors.getFirst().cols();
         for (Tensor t : tensors) {
-            require(t.cols() == cols, "%s has %d columns, %s beside it %d: they cannot share an input", t.name(), t.cols(), tensors.getFirst().name(),
+            require(t.cols() == cols, "%s has %d columns, %s beside it %d: they cannot share an input", t.name(), t.cols(),
+                    tensors.getFirst().name(),
                     cols);
             boolean floats = t.format().kind() == Format.Kind.FLOAT;
             if (floats && !policy.equals(InputPolicy.F32)) {
-                throw new UnsupportedKernelException(t.name() + " is " + t.format() + ": float formats take F32 activations, not " + policy);
+                throw new UnsupportedKernelException(
+                        t.name() + " is " + t.format() + ": float formats take F32 activations, not " + policy);
             }
         }
         List<Weight> weights = ops.place(tensors, policy, uses);
@@ -151,7 +155,8 @@ public final class CheckedOps implements Ops {
         }
 
         private void layer(int layer) {
-            require(layer >= 0 && layer < pool.spec().kvHeads().length, "layer %d of a cache of %d layers", layer, pool.spec().kvHeads().length);
+            require(layer >= 0 && layer < pool.spec().kvHeads().length, "layer %d of a cache of %d layers", layer,
+                    pool.spec().kvHeads().length);
         }
 
         @Override
@@ -192,7 +197,7 @@ public final class CheckedOps implements Ops {
 
         @Override
         public void close() {
-if (!pools.containsKey(pool)) return;
+            if (!pools.containsKey(pool)) return;
             requireOutside("close");
             pools.remove(pool);
             OPEN.decrementAndGet();
@@ -327,7 +332,8 @@ if (!pools.containsKey(pool)) return;
         Limits limits = room.limits();
         require(b.rows() <= limits.rows(), "%s: the step has %d rows, %s has room for %d", op, b.rows(), name, limits.rows());
         require(b.seqs() <= limits.seqs() && b.kvBlocks() <= limits.kvBlocks(),
-                "%s: the step has %d sequences of up to %d cache blocks, the workspace of %s has room for %d of %d", op, b.seqs(), b.kvBlocks(), name,
+                "%s: the step has %d sequences of up to %d cache blocks, the workspace of %s has room for %d of %d", op, b.seqs(),
+                b.kvBlocks(), name,
                 limits.seqs(), limits.kvBlocks());
         require(a.cols() == cols, "%s: %s has %d columns, needs %d", op, name, a.cols(), cols);
     }
@@ -340,6 +346,11 @@ if (!pools.containsKey(pool)) return;
     private void values(String op, String name, Values v, int size) {
         if (!placed.contains(v)) throw new IllegalStateException(op + ": " + name + " was not placed here");
         require(v.size() == size, "%s: %s has %d values, needs %d", op, name, v.size(), size);
+    }
+
+    @SuppressWarnings("ReferenceEquality") // operands are what they are, not what they hold
+    private static void distinct(String what, Act a, Act b) {
+        require(a != b, "%s are one activation", what);
     }
 
     private void norm(String op, Norm n, int dim) {
@@ -369,7 +380,8 @@ if (!pools.containsKey(pool)) return;
     }
 
     @Override
-    public void addNorm(Act residual, @Nullable Act delta, @Nullable Norm post, @Nullable Norm norm, boolean keepNormed, @Nullable Act out) {
+    public void addNorm(Act residual, @Nullable Act delta, @Nullable Norm post, @Nullable Norm norm, boolean keepNormed,
+            @Nullable Act out) {
         int dim = residual.cols();
         floats("addNorm", "residual", residual, dim);
         if (delta != null) floats("addNorm", "delta", delta, dim);
@@ -386,13 +398,14 @@ if (!pools.containsKey(pool)) return;
     public void linear(Act x, Linear w, Act y) {
         weight("linear", x, w);
         floats("linear", "y", y, w.weight().rows());
-        require(x != y, "linear: x and y are one activation");
+        distinct("linear: x and y", x, y);
         ops.linear(x, w, y);
     }
 
     private KvPool cache(String op, KvPool kv, int layer) {
         if (!(kv instanceof Pool pool) || pool.owner() != this) throw new IllegalArgumentException(op + ": the cache was not made here");
-        require(layer >= 0 && layer < kv.spec().kvHeads().length, "%s: layer %d of a cache of %d layers", op, layer, kv.spec().kvHeads().length);
+        require(layer >= 0 && layer < kv.spec().kvHeads().length, "%s: layer %d of a cache of %d layers", op, layer,
+                kv.spec().kvHeads().length);
         return pool.open();
     }
 
@@ -427,11 +440,12 @@ if (!pools.containsKey(pool)) return;
         require(a.headSize() == size, "attend: heads of %d, the cache has heads of %d", a.headSize(), size);
         floats("attend", "q", q, a.heads() * size);
         act("attend", "out", out, a.heads() * size);
-        for (int h : a.kvOf()) require(h >= 0 && h < kv.spec().kvHeads()[layer], "attend: a query head reads key head %d of %d", h,
-                kv.spec().kvHeads()[layer]);
+        for (int h : a.kvOf())
+            require(h >= 0 && h < kv.spec().kvHeads()[layer], "attend: a query head reads key head %d of %d", h,
+                    kv.spec().kvHeads()[layer]);
         require(a.window() >= 0, "attend: a window of %d positions", a.window());
         require(a.softCap() >= 0, "attend: a soft cap of %s", a.softCap());
-        require(q != out, "attend: q and out are one activation");
+        distinct("attend: q and out", q, out);
         bound(Integer.MAX_VALUE, Integer.MAX_VALUE, kv.blocks());
         ops.attend(q, pool, layer, a, out);
     }
@@ -451,8 +465,10 @@ if (!pools.containsKey(pool)) return;
         Batch b = requireInside("logits");
         Room room = operands.get(out);
         if (room == null) throw new IllegalStateException("logits: the output is not of an open workspace here");
-        require(b.logitRows() <= room.limits().logitRows(), "logits: %d rows ask, there is room for %d", b.logitRows(), room.limits().logitRows());
-        require(out.vocabulary() == w.weight().rows(), "logits: room for %d tokens, the weight has %d rows", out.vocabulary(), w.weight().rows());
+        require(b.logitRows() <= room.limits().logitRows(), "logits: %d rows ask, there is room for %d", b.logitRows(),
+                room.limits().logitRows());
+        require(out.vocabulary() == w.weight().rows(), "logits: room for %d tokens, the weight has %d rows", out.vocabulary(),
+                w.weight().rows());
         ops.logits(x, w, softCap, out);
     }
 
@@ -507,7 +523,8 @@ if (!pools.containsKey(pool)) return;
     @Override
     public void write(Act a, float[] v) {
         requireOutside("write");
-        require(v.length % a.cols() == 0 && v.length / a.cols() <= rows(a), "%d values into rows of %d, at most %d", v.length, a.cols(), rows(a));
+        require(v.length % a.cols() == 0 && v.length / a.cols() <= rows(a), "%d values into rows of %d, at most %d", v.length, a.cols(),
+                rows(a));
         ops.write(a, v);
     }
 
@@ -536,7 +553,8 @@ if (!pools.containsKey(pool)) return;
     public void close() {
         if (closed) return;
         requireOutside("close");
-        if (openOperands() != 0) throw new IllegalStateException("close workspaces and caches first: " + openOperands() + " operands are open");
+        if (openOperands() != 0)
+            throw new IllegalStateException("close workspaces and caches first: " + openOperands() + " operands are open");
         closed = true;
         OPEN.decrementAndGet();
         placed.clear();

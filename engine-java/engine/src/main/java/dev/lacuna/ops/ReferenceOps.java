@@ -183,7 +183,8 @@ final class ReferenceOps implements Ops {
     }
 
     @Override
-    public void addNorm(Act residual, @Nullable Act delta, @Nullable Norm post, @Nullable Norm norm, boolean keepNormed, @Nullable Act out) {
+    public void addNorm(Act residual, @Nullable Act delta, @Nullable Norm post, @Nullable Norm norm, boolean keepNormed,
+            @Nullable Act out) {
         Matrix res = (Matrix) residual;
         Matrix del = (Matrix) delta;
         int dim = res.cols;

@@ -20,8 +20,17 @@ sealed interface Agreement {
         }
     }
 
-    /** Normalized mean square error over what is finite; NaN and infinities where the reference has some. */
-    record Nmse(double most) implements Agreement {
+    /**
+     * Normalized mean square error over what is finite; NaN and infinities where the reference has some.
+     *
+     * @param typical sum of squares that the results would have without chance: a single sum may happen to be almost zero, and its error is still that
+     *                of its terms
+     */
+    record Nmse(double most, double typical) implements Agreement {
+        Nmse(double most) {
+            this(most, 0);
+        }
+
         @Override
         public void check(String what, float[] expected, float[] actual) {
             assertEquals(expected.length, actual.length, what);
@@ -39,8 +48,10 @@ sealed interface Agreement {
                 error += e * e;
                 power += (double) expected[i] * expected[i];
             }
+            power = Math.max(power, typical);
             if (error > most * power) {
-                fail("%s: NMSE %.2e, at most %.0e; worst at [%d]: %s, reference %s".formatted(what, error / power, most, worst, actual[worst],
+                fail("%s: NMSE %.2e, at most %.0e; worst at [%d]: %s, reference %s".formatted(what, error / power, most, worst,
+                        actual[worst],
                         expected[worst]));
             }
         }

@@ -175,7 +175,8 @@ class CheckedOpsTest {
     static Stream<Wrong> inside() {
         List<Wrong> all = new ArrayList<>();
         String in = "inside run(): a device that replays the step would not see it";
-        all.add(wrong("place", STATE, "place " + in, h -> h.ops.place(List.of(h.tensor(Format.F32, 1, 1)), InputPolicy.F32, Set.of(Use.PRODUCT))));
+        all.add(wrong("place", STATE, "place " + in,
+                h -> h.ops.place(List.of(h.tensor(Format.F32, 1, 1)), InputPolicy.F32, Set.of(Use.PRODUCT))));
         all.add(wrong("values", STATE, "values " + in, h -> h.ops.values(new float[1])));
         all.add(wrong("kv", STATE, "kv " + in, h -> h.ops.kv(h.kv.spec(), 2)));
         all.add(wrong("workspace", STATE, "workspace " + in, h -> h.ops.workspace(LIMITS)));
@@ -192,8 +193,7 @@ class CheckedOpsTest {
         all.add(wrong("read", STATE, "read " + in, h -> h.ops.read(h.x, 1)));
         all.add(wrong("read logits", STATE, "read " + in, h -> h.ops.read(h.logits)));
         all.add(wrong("read best", STATE, "read " + in, h -> h.ops.read(h.best)));
-        all.add(wrong("run", STATE, "two steps at once", h -> h.run(h.batch(), () -> {
-        })));
+        all.add(wrong("run", STATE, "two steps at once", h -> h.run(h.batch(), () -> {})));
 
         all.add(wrong("embed", STATE, "embed: the weight was not placed here", h -> h.ops.embed(h.foreignWeight, 1, h.x)));
         all.add(wrong("embed", ARGUMENT, "embed: the weight was placed for [PRODUCT], not for EMBED", h -> h.ops.embed(h.square, 1, h.x)));
@@ -202,39 +202,50 @@ class CheckedOpsTest {
         all.add(wrong("embed", ARGUMENT, "embed: the step has 3 rows, x has room for 1", h -> h.ops.embed(h.embedding, 1, h.tiny)));
 
         Norm[] none = {null};
-        all.add(wrong("addNorm", ARGUMENT, "residual must be F32, is I8", h -> h.ops.addNorm(h.packed, h.x, none[0], norm(h.v32), false, h.x2)));
-        all.add(wrong("addNorm", ARGUMENT, "delta has 64 columns, needs 32", h -> h.ops.addNorm(h.x, h.wide, null, norm(h.v32), false, h.x2)));
+        all.add(wrong("addNorm", ARGUMENT, "residual must be F32, is I8",
+                h -> h.ops.addNorm(h.packed, h.x, none[0], norm(h.v32), false, h.x2)));
+        all.add(wrong("addNorm", ARGUMENT, "delta has 64 columns, needs 32",
+                h -> h.ops.addNorm(h.x, h.wide, null, norm(h.v32), false, h.x2)));
         all.add(wrong("addNorm", ARGUMENT, "delta must be F32, is I8", h -> h.ops.addNorm(h.x, h.packed, null, norm(h.v32), false, h.x2)));
-        all.add(wrong("addNorm", ARGUMENT, "out has 64 columns, needs 32", h -> h.ops.addNorm(h.x, null, null, norm(h.v32), false, h.packedWide)));
+        all.add(wrong("addNorm", ARGUMENT, "out has 64 columns, needs 32",
+                h -> h.ops.addNorm(h.x, null, null, norm(h.v32), false, h.packedWide)));
         all.add(wrong("addNorm", ARGUMENT, "gain has 64 values, needs 32", h -> h.ops.addNorm(h.x, null, null, norm(h.v64), false, h.x2)));
         all.add(wrong("addNorm", STATE, "gain was not placed here", h -> h.ops.addNorm(h.x, null, null, norm(h.foreign), false, h.x2)));
-        all.add(wrong("addNorm", ARGUMENT, "bias has 64 values, needs 32", h -> h.ops.addNorm(h.x, null, null, layer(h.v32, h.v64), false, h.x2)));
+        all.add(wrong("addNorm", ARGUMENT, "bias has 64 values, needs 32",
+                h -> h.ops.addNorm(h.x, null, null, layer(h.v32, h.v64), false, h.x2)));
         all.add(wrong("addNorm", ARGUMENT, "gain has 64 values, needs 32", h -> h.ops.addNorm(h.x, h.x2, norm(h.v64), null, false, null)));
-        all.add(wrong("addNorm", ARGUMENT, "a post norm without a delta", h -> h.ops.addNorm(h.x, null, norm(h.v32), norm(h.v32), false, h.x2)));
-        all.add(wrong("addNorm", ARGUMENT, "a norm and an output belong together", h -> h.ops.addNorm(h.x, null, null, norm(h.v32), false, null)));
-        all.add(wrong("addNorm", ARGUMENT, "a norm and an output belong together", h -> h.ops.addNorm(h.x, h.x2, null, null, false, h.packed)));
+        all.add(wrong("addNorm", ARGUMENT, "a post norm without a delta",
+                h -> h.ops.addNorm(h.x, null, norm(h.v32), norm(h.v32), false, h.x2)));
+        all.add(wrong("addNorm", ARGUMENT, "a norm and an output belong together",
+                h -> h.ops.addNorm(h.x, null, null, norm(h.v32), false, null)));
+        all.add(wrong("addNorm", ARGUMENT, "a norm and an output belong together",
+                h -> h.ops.addNorm(h.x, h.x2, null, null, false, h.packed)));
         all.add(wrong("addNorm", ARGUMENT, "nothing normed to keep", h -> h.ops.addNorm(h.x, h.x2, null, null, true, null)));
 
         all.add(wrong("linear", STATE, "linear: the weight was not placed here", h -> h.ops.linear(h.x, h.plain(h.foreignWeight), h.wide)));
         all.add(wrong("linear", ARGUMENT, "placed for [EMBED], not for PRODUCT", h -> h.ops.linear(h.x, h.plain(h.embedding), h.wide)));
         all.add(wrong("linear", ARGUMENT, "x has 64 columns, needs 32", h -> h.ops.linear(h.wide, h.plain(h.up), h.wide)));
         all.add(wrong("linear", ARGUMENT, "x is packed as F32, the weight takes I8/32", h -> h.ops.linear(h.x, h.plain(h.upI8), h.wide)));
-        all.add(wrong("linear", ARGUMENT, "x is packed as I8/32, the weight takes F32", h -> h.ops.linear(h.packed, h.plain(h.up), h.wide)));
+        all.add(wrong("linear", ARGUMENT, "x is packed as I8/32, the weight takes F32",
+                h -> h.ops.linear(h.packed, h.plain(h.up), h.wide)));
         all.add(wrong("linear", ARGUMENT, "y has 32 columns, needs 64", h -> h.ops.linear(h.x, h.plain(h.up), h.x2)));
         all.add(wrong("linear", ARGUMENT, "y must be F32, is I8", h -> h.ops.linear(h.x, h.plain(h.up), h.packedWide)));
         all.add(wrong("linear", ARGUMENT, "bias has 32 values, needs 64", h -> h.ops.linear(h.x, new Linear(h.up, h.v32), h.wide)));
         all.add(wrong("linear", STATE, "bias was not placed here", h -> h.ops.linear(h.x, new Linear(h.square, h.foreign), h.x2)));
         all.add(wrong("linear", ARGUMENT, "x and y are one activation", h -> h.ops.linear(h.x, h.plain(h.square), h.x)));
 
-        all.add(wrong("rope", ARGUMENT, "ropeAppend: the cache was not made here", h -> append(h, h.wide, h.x, h.x2, h.rope, h.foreignKv, 0)));
+        all.add(wrong("rope", ARGUMENT, "ropeAppend: the cache was not made here",
+                h -> append(h, h.wide, h.x, h.x2, h.rope, h.foreignKv, 0)));
         all.add(wrong("rope", STATE, "this cache is closed", h -> append(h, h.wide, h.x, h.x2, h.rope, h.shutKv, 0)));
         for (int layer : new int[]{-1, 2}) {
-            all.add(wrong("rope", ARGUMENT, "layer " + layer + " of a cache of 2 layers", h -> append(h, h.wide, h.x, h.x2, h.rope, h.kv, layer)));
+            all.add(wrong("rope", ARGUMENT, "layer " + layer + " of a cache of 2 layers",
+                    h -> append(h, h.wide, h.x, h.x2, h.rope, h.kv, layer)));
         }
         all.add(wrong("rope", ARGUMENT, "the rotation is for heads of 8, the cache for 16",
                 h -> append(h, h.wide, h.x, h.x2, new Rope(h.table, 8, 8, false), h.kv, 0)));
         for (int dims : new int[]{-2, 3, 18}) {
-            all.add(wrong("rope", ARGUMENT, dims + " of 16 values rotate", h -> append(h, h.wide, h.x, h.x2, new Rope(h.table, dims, 16, false), h.kv, 0)));
+            all.add(wrong("rope", ARGUMENT, dims + " of 16 values rotate",
+                    h -> append(h, h.wide, h.x, h.x2, new Rope(h.table, dims, 16, false), h.kv, 0)));
         }
         all.add(wrong("rope", ARGUMENT, "k has 64 columns, needs 32", h -> append(h, h.x, h.wide, h.x2, h.rope, h.kv, 0)));
         all.add(wrong("rope", ARGUMENT, "v has 64 columns, needs 32", h -> append(h, h.x, h.x2, h.wide, h.rope, h.kv, 0)));
@@ -242,19 +253,24 @@ class CheckedOpsTest {
         all.add(wrong("rope", ARGUMENT, "q must be F32, is I8", h -> append(h, h.packed, h.x, h.x2, h.rope, h.kv, 0)));
         all.add(wrong("rope", ARGUMENT, "k must be F32, is I8", h -> append(h, h.wide, h.packed, h.x2, h.rope, h.kv, 0)));
         all.add(wrong("rope", ARGUMENT, "v must be F32, is I8", h -> append(h, h.wide, h.x, h.packed, h.rope, h.kv, 0)));
-        all.add(wrong("rope", STATE, "table was not placed here", h -> append(h, h.wide, h.x, h.x2, new Rope(h.foreign, 16, 16, false), h.kv, 0)));
+        all.add(wrong("rope", STATE, "table was not placed here",
+                h -> append(h, h.wide, h.x, h.x2, new Rope(h.foreign, 16, 16, false), h.kv, 0)));
         all.add(wrong("rope", ARGUMENT, "q gain has 32 values, needs 16",
                 h -> h.ops.ropeAppend(h.wide, h.x, h.x2, new HeadNorm(h.v32, h.v16, 1), h.rope, h.kv, 0)));
         all.add(wrong("rope", ARGUMENT, "k gain has 32 values, needs 16",
                 h -> h.ops.ropeAppend(h.wide, h.x, h.x2, new HeadNorm(h.v16, h.v32, 1), h.rope, h.kv, 0)));
 
-        all.add(wrong("attend", ARGUMENT, "attend: the cache was not made here", h -> h.ops.attend(h.x, h.foreignKv, 0, attention(16, 0, 0, 0, 1), h.x2)));
+        all.add(wrong("attend", ARGUMENT, "attend: the cache was not made here",
+                h -> h.ops.attend(h.x, h.foreignKv, 0, attention(16, 0, 0, 0, 1), h.x2)));
         all.add(wrong("attend", STATE, "this cache is closed", h -> h.ops.attend(h.x, h.shutKv, 0, attention(16, 0, 0, 0, 1), h.x2)));
         all.add(wrong("attend", ARGUMENT, "layer 2 of a cache of 2", h -> h.ops.attend(h.x, h.kv, 2, attention(16, 0, 0, 0, 0), h.x2)));
-        all.add(wrong("attend", ARGUMENT, "heads of 8, the cache has heads of 16", h -> h.ops.attend(h.x, h.kv, 0, attention(8, 0, 0, 0, 1, 1, 0), h.x2)));
-        all.add(wrong("attend", ARGUMENT, "q has 64 columns, needs 32", h -> h.ops.attend(h.wide, h.kv, 0, attention(16, 0, 0, 0, 1), h.x2)));
+        all.add(wrong("attend", ARGUMENT, "heads of 8, the cache has heads of 16",
+                h -> h.ops.attend(h.x, h.kv, 0, attention(8, 0, 0, 0, 1, 1, 0), h.x2)));
+        all.add(wrong("attend", ARGUMENT, "q has 64 columns, needs 32",
+                h -> h.ops.attend(h.wide, h.kv, 0, attention(16, 0, 0, 0, 1), h.x2)));
         all.add(wrong("attend", ARGUMENT, "q must be F32, is I8", h -> h.ops.attend(h.packed, h.kv, 0, attention(16, 0, 0, 0, 1), h.x2)));
-        all.add(wrong("attend", ARGUMENT, "out has 64 columns, needs 32", h -> h.ops.attend(h.x, h.kv, 0, attention(16, 0, 0, 0, 1), h.packedWide)));
+        all.add(wrong("attend", ARGUMENT, "out has 64 columns, needs 32",
+                h -> h.ops.attend(h.x, h.kv, 0, attention(16, 0, 0, 0, 1), h.packedWide)));
         all.add(wrong("attend", ARGUMENT, "reads key head 1 of 1", h -> h.ops.attend(h.x, h.kv, 1, attention(16, 0, 0, 0, 1), h.x2)));
         all.add(wrong("attend", ARGUMENT, "reads key head -1 of 2", h -> h.ops.attend(h.x, h.kv, 0, attention(16, 0, 0, 0, -1), h.x2)));
         all.add(wrong("attend", ARGUMENT, "a window of -1 positions", h -> h.ops.attend(h.x, h.kv, 0, attention(16, -1, 0, 0, 1), h.x2)));
@@ -269,15 +285,19 @@ class CheckedOpsTest {
 
         all.add(wrong("logits", ARGUMENT, "x has 64 columns, needs 32", h -> h.ops.logits(h.wide, h.plain(h.up), 0, h.logits)));
         all.add(wrong("logits", ARGUMENT, "logits: a soft cap of -2.0", h -> h.ops.logits(h.x, h.plain(h.up), -2, h.logits)));
-        all.add(wrong("logits", STATE, "the output is not of an open workspace here", h -> h.ops.logits(h.x, h.plain(h.up), 0, h.goneLogits)));
-        all.add(wrong("logits", ARGUMENT, "room for 63 tokens, the weight has 64 rows", h -> h.ops.logits(h.x, h.plain(h.up), 0, h.otherLogits)));
+        all.add(wrong("logits", STATE, "the output is not of an open workspace here",
+                h -> h.ops.logits(h.x, h.plain(h.up), 0, h.goneLogits)));
+        all.add(wrong("logits", ARGUMENT, "room for 63 tokens, the weight has 64 rows",
+                h -> h.ops.logits(h.x, h.plain(h.up), 0, h.otherLogits)));
         all.add(wrong("topK", STATE, "topK: not of an open workspace here", h -> h.ops.topK(h.goneLogits, 3, h.best)));
         all.add(wrong("topK", STATE, "topK: not of an open workspace here", h -> h.ops.topK(h.logits, 3, h.goneBest)));
         all.add(wrong("topK", ARGUMENT, "the best 2 of 64 tokens into room for 3", h -> h.ops.topK(h.logits, 2, h.best)));
 
         all.add(wrong("qkv", ARGUMENT, "qkv: x has 32 columns, needs 64", h -> qkv(h, h.down, h.square, h.square, h.wide, h.x2, h.x2)));
-        all.add(wrong("qkv", STATE, "qkv: the weight was not placed here", h -> qkv(h, h.up, h.foreignWeight, h.square, h.wide, h.x2, h.x2)));
-        all.add(wrong("qkv", ARGUMENT, "qkv: x is packed as F32, the weight takes I8/32", h -> qkv(h, h.up, h.square, h.upI8, h.wide, h.x2, h.x2)));
+        all.add(wrong("qkv", STATE, "qkv: the weight was not placed here",
+                h -> qkv(h, h.up, h.foreignWeight, h.square, h.wide, h.x2, h.x2)));
+        all.add(wrong("qkv", ARGUMENT, "qkv: x is packed as F32, the weight takes I8/32",
+                h -> qkv(h, h.up, h.square, h.upI8, h.wide, h.x2, h.x2)));
         all.add(wrong("qkv", ARGUMENT, "qkv: outputs of 32, 32, 32 columns for weights of 64, 32, 32",
                 h -> qkv(h, h.up, h.square, h.square, h.x2, h.x2, h.x2)));
         all.add(wrong("qkv", ARGUMENT, "qkv: outputs of 64, 64, 32 columns for weights of 64, 32, 32",
@@ -287,16 +307,22 @@ class CheckedOpsTest {
         all.add(wrong("qkv", ARGUMENT, "qkv: k has 64 columns, needs 32", h -> qkv(h, h.up, h.up, h.square, h.wide, h.wide, h.x2)));
 
         all.add(wrong("ffn", ARGUMENT, "ffn: x has 32 columns, needs 64", h -> ffn(h, h.up, h.down, h.down, h.wide, h.x2, h.wide, h.x)));
-        all.add(wrong("ffn", STATE, "ffn: the weight was not placed here", h -> ffn(h, h.foreignWeight, h.up, h.down, h.wide, h.wide, h.wide, h.x2)));
+        all.add(wrong("ffn", STATE, "ffn: the weight was not placed here",
+                h -> ffn(h, h.foreignWeight, h.up, h.down, h.wide, h.wide, h.wide, h.x2)));
         all.add(wrong("ffn", ARGUMENT, "ffn: gate has 32 columns, needs 64", h -> ffn(h, h.up, h.up, h.down, h.x2, h.wide, h.wide, h.x2)));
-        all.add(wrong("ffn", ARGUMENT, "ffn: the gate has 32 rows, up 64", h -> ffn(h, h.square, h.up, h.down, h.wide, h.wide, h.wide, h.x2)));
+        all.add(wrong("ffn", ARGUMENT, "ffn: the gate has 32 rows, up 64",
+                h -> ffn(h, h.square, h.up, h.down, h.wide, h.wide, h.wide, h.x2)));
         all.add(wrong("ffn", ARGUMENT, "ffn: up has 32 columns, needs 64", h -> ffn(h, h.up, h.up, h.down, h.wide, h.x2, h.wide, h.x2)));
-        all.add(wrong("ffn", ARGUMENT, "ffn: down takes 32 columns, up gives 64", h -> ffn(h, h.up, h.up, h.square, h.wide, h.wide, h.x, h.x2)));
+        all.add(wrong("ffn", ARGUMENT, "ffn: down takes 32 columns, up gives 64",
+                h -> ffn(h, h.up, h.up, h.square, h.wide, h.wide, h.x, h.x2)));
         all.add(wrong("ffn", ARGUMENT, "ffn: x has 32 columns, needs 64", h -> ffn(h, h.up, h.up, h.down, h.wide, h.wide, h.x2, h.x2)));
-        all.add(wrong("ffn", ARGUMENT, "ffn: x is packed as I8/32, the weight takes F32", h -> ffn(h, h.up, h.up, h.down, h.wide, h.wide, h.packedWide, h.x2)));
-        all.add(wrong("ffn", ARGUMENT, "ffn: delta has 64 columns, needs 32", h -> ffn(h, h.up, h.up, h.down, h.wide, h.wide, h.wide, h.wide)));
-        all.add(wrong("ffn", ARGUMENT, "ffn: up has 32 columns, needs 64", h -> h.ops.ffn(h.x, new Ffn.Plain(h.plain(h.up), h.plain(h.down), Activation.RELU),
-                h.x, h.x2, h.wide, h.x2)));
+        all.add(wrong("ffn", ARGUMENT, "ffn: x is packed as I8/32, the weight takes F32",
+                h -> ffn(h, h.up, h.up, h.down, h.wide, h.wide, h.packedWide, h.x2)));
+        all.add(wrong("ffn", ARGUMENT, "ffn: delta has 64 columns, needs 32",
+                h -> ffn(h, h.up, h.up, h.down, h.wide, h.wide, h.wide, h.wide)));
+        all.add(wrong("ffn", ARGUMENT, "ffn: up has 32 columns, needs 64",
+                h -> h.ops.ffn(h.x, new Ffn.Plain(h.plain(h.up), h.plain(h.down), Activation.RELU),
+                        h.x, h.x2, h.wide, h.x2)));
         return all.stream();
     }
 
@@ -342,7 +368,8 @@ class CheckedOpsTest {
         List<Wrong> all = new ArrayList<>();
         Set<Use> product = Set.of(Use.PRODUCT);
         all.add(wrong("place", ARGUMENT, "no tensors to place", h -> h.ops.place(List.of(), InputPolicy.F32, product)));
-        all.add(wrong("place", ARGUMENT, "is placed for no use", h -> h.ops.place(List.of(h.tensor(Format.F32, 1, 1)), InputPolicy.F32, Set.of())));
+        all.add(wrong("place", ARGUMENT, "is placed for no use",
+                h -> h.ops.place(List.of(h.tensor(Format.F32, 1, 1)), InputPolicy.F32, Set.of())));
         all.add(wrong("place", ARGUMENT, "they cannot share an input",
                 h -> h.ops.place(List.of(h.tensor(Format.F32, 1, 2), h.tensor(Format.F32, 1, 3)), InputPolicy.F32, product)));
         for (Format f : List.of(Format.F32, Format.F16, Format.BF16)) {
@@ -392,7 +419,8 @@ class CheckedOpsTest {
             b.clear(1);
             h.run(b, () -> h.ops.decisions());
         }));
-        all.add(wrong("run", ARGUMENT, "the step is Step[rows=9", h -> h.ops.run(new Step(0, 9, 2, 2, 3), h.batch(), () -> h.ops.decisions())));
+        all.add(wrong("run", ARGUMENT, "the step is Step[rows=9",
+                h -> h.ops.run(new Step(0, 9, 2, 2, 3), h.batch(), () -> h.ops.decisions())));
         all.add(wrong("close", STATE, "close workspaces and caches first", h -> h.ops.close()));
         return all.stream();
     }
@@ -407,9 +435,11 @@ class CheckedOpsTest {
 
     /** Batches that pass through a good step's key and must not. */
     static Stream<Wrong> batches() {
-        return Stream.of(wrong("token", ARGUMENT, "row 0 has token 50, the table has 50 rows", h -> h.run(h.batch(50, 3, 2), () -> step(h))),
+        return Stream.of(
+                wrong("token", ARGUMENT, "row 0 has token 50, the table has 50 rows", h -> h.run(h.batch(50, 3, 2), () -> step(h))),
                 wrong("token", ARGUMENT, "row 0 has token -1", h -> h.run(h.batch(-1, 3, 2), () -> step(h))),
-                wrong("position", ARGUMENT, "row 0 is at position 40, the rotation table ends at 40", h -> h.run(h.batch(1, 40, 2), () -> step(h))),
+                wrong("position", ARGUMENT, "row 0 is at position 40, the rotation table ends at 40",
+                        h -> h.run(h.batch(1, 40, 2), () -> step(h))),
                 wrong("position", ARGUMENT, "row 0 is at position -1", h -> h.run(h.batch(1, -1, 2), () -> step(h))),
                 wrong("block", ARGUMENT, "sequence 1 has block 5, the cache has 5", h -> h.run(h.batch(1, 3, 5), () -> step(h))),
                 wrong("block", ARGUMENT, "sequence 1 has block -1", h -> h.run(h.batch(1, 3, -1), () -> step(h))));
@@ -450,7 +480,8 @@ class CheckedOpsTest {
         b.clear(1);
         b.addSequence(new int[]{1}, 1);
         b.addRow(0, 32, false);
-        check(wrong("run", ARGUMENT, "row 0 is at position 32, its block table has 1 blocks", h -> h.run(b, () -> h.ops.decisions())), house);
+        check(wrong("run", ARGUMENT, "row 0 is at position 32, its block table has 1 blocks", h -> h.run(b, () -> h.ops.decisions())),
+                house);
     }
 
     @Test
@@ -505,7 +536,8 @@ class CheckedOpsTest {
             b.addSequence(new int[]{1}, 1);
             for (int r = 0; r < 3; r++) b.addRow(0, r, true);
             house.run(b, () -> {
-                check(wrong("logits", ARGUMENT, "logits: 3 rows ask, there is room for 2", h -> h.ops.logits(h.x, h.plain(h.up), 0, two)), house);
+                check(wrong("logits", ARGUMENT, "logits: 3 rows ask, there is room for 2", h -> h.ops.logits(h.x, h.plain(h.up), 0, two)),
+                        house);
                 check(wrong("topK", ARGUMENT, "topK: 3 rows ask, there is room for 2", h -> h.ops.topK(two, 3, bestThree)), house);
                 check(wrong("topK", ARGUMENT, "topK: 3 rows ask, there is room for 2", h -> h.ops.topK(three, 3, bestTwo)), house);
                 house.ops.logits(house.x, house.plain(house.up), 0, three);
@@ -541,7 +573,8 @@ class CheckedOpsTest {
         String words = "these kernels are closed";
         for (Wrong w : List.of(wrong("place", STATE, words, h -> ops.place(List.of(), InputPolicy.F32, Set.of())),
                 wrong("values", STATE, words, h -> ops.values(new float[1])), wrong("kv", STATE, words, h -> ops.kv(pool.spec(), 2)),
-                wrong("workspace", STATE, words, h -> ops.workspace(LIMITS)), wrong("write", STATE, words, h -> ops.write(x, new float[32])),
+                wrong("workspace", STATE, words, h -> ops.workspace(LIMITS)),
+                wrong("write", STATE, words, h -> ops.write(x, new float[32])),
                 wrong("read", STATE, words, h -> ops.read(x, 1)), wrong("read", STATE, words, h -> ops.read(h.logits)),
                 wrong("read", STATE, words, h -> ops.read(h.best)), wrong("act", STATE, words, h -> room.act(1, InputPolicy.F32)),
                 wrong("run", STATE, words, h -> ops.run(Step.of(0, h.batch()), h.batch(), () -> h.ops.decisions())))) {
@@ -563,7 +596,8 @@ class CheckedOpsTest {
     @Test
     void closingForgetsBounds() {
         house.run(house.batch(), () -> step(house));
-        Wrong tooLarge = wrong("token", ARGUMENT, "row 0 has token 60, the table has 50 rows", h -> h.run(h.batch(60, 3, 2), () -> h.ops.decisions()));
+        Wrong tooLarge = wrong("token", ARGUMENT, "row 0 has token 60, the table has 50 rows",
+                h -> h.run(h.batch(60, 3, 2), () -> h.ops.decisions()));
         check(tooLarge, house);
         house.ops.workspace(LIMITS).close();
         assertDoesNotThrow(() -> house.run(house.batch(60, 3, 2), () -> house.ops.decisions()));
@@ -588,7 +622,8 @@ class CheckedOpsTest {
             }));
             assertTrue(inside.await(30, TimeUnit.SECONDS));
             try {
-                check(wrong("run", STATE, "two steps at once: one engine loop touches tensors", h -> h.run(h.batch(), () -> h.ops.decisions())), house);
+                check(wrong("run", STATE, "two steps at once: one engine loop touches tensors",
+                        h -> h.run(h.batch(), () -> h.ops.decisions())), house);
             } finally {
                 leave.countDown();
             }

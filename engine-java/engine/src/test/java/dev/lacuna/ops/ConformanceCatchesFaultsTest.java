@@ -351,7 +351,8 @@ class ConformanceCatchesFaultsTest {
             }
 
             @Override
-            public void addNorm(Act residual, @Nullable Act delta, @Nullable Norm post, @Nullable Norm norm, boolean keepNormed, @Nullable Act out) {
+            public void addNorm(Act residual, @Nullable Act delta, @Nullable Norm post, @Nullable Norm norm, boolean keepNormed,
+                    @Nullable Act out) {
                 Norm late = norm == null ? null : Norm.rms(super.values(hosts.get(copies.indexOf(norm.gain()))), norm.eps());
                 super.addNorm(residual, delta, post, late, keepNormed, out);
             }

@@ -286,7 +286,8 @@ class FakeDevice implements Ops {
             if (i >= recorded.size() || i >= now.size() || !recorded.get(i).same(now.get(i))) {
                 String was = i < recorded.size() ? recorded.get(i).op : "nothing";
                 String is = i < now.size() ? now.get(i).op : "nothing";
-                throw new IllegalStateException("call " + i + " of " + key + " was recorded as " + was + " and is now " + is + " or has other operands");
+                throw new IllegalStateException(
+                        "call " + i + " of " + key + " was recorded as " + was + " and is now " + is + " or has other operands");
             }
         }
     }
@@ -320,8 +321,10 @@ class FakeDevice implements Ops {
     }
 
     @Override
-    public void addNorm(Act residual, @Nullable Act delta, @Nullable Norm post, @Nullable Norm norm, boolean keepNormed, @Nullable Act out) {
-        capture("addNorm", () -> kernels.addNorm(at(residual), atOrNull(delta), atOrNull(post), atOrNull(norm), keepNormed, atOrNull(out)), residual,
+    public void addNorm(Act residual, @Nullable Act delta, @Nullable Norm post, @Nullable Norm norm, boolean keepNormed,
+            @Nullable Act out) {
+        capture("addNorm", () -> kernels.addNorm(at(residual), atOrNull(delta), atOrNull(post), atOrNull(norm), keepNormed, atOrNull(out)),
+                residual,
                 delta, post, norm, keepNormed, out);
     }
 
@@ -332,15 +335,18 @@ class FakeDevice implements Ops {
 
     @Override
     public void ropeAppend(Act q, Act k, Act v, @Nullable HeadNorm norm, Rope rope, KvPool kv, int layer) {
-        capture("ropeAppend", () -> kernels.ropeAppend(at(q), at(k), at(v), norm == null ? null : new HeadNorm(at(norm.q()), at(norm.k()), norm.eps()),
-                new Rope(at(rope.table()), rope.dims(), rope.headSize(), rope.interleaved()), at(kv), layer), q, k, v, norm, rope, kv, layer);
+        capture("ropeAppend",
+                () -> kernels.ropeAppend(at(q), at(k), at(v), norm == null ? null : new HeadNorm(at(norm.q()), at(norm.k()), norm.eps()),
+                        new Rope(at(rope.table()), rope.dims(), rope.headSize(), rope.interleaved()), at(kv), layer),
+                q, k, v, norm, rope, kv, layer);
     }
 
     @Override
     public void attend(Act q, KvPool kv, int layer, Attention a, Act out) {
         Attention copy = new Attention(a.kvOf().clone(), a.headSize(), a.scale(), a.window(), a.softCap());
         List<Integer> kvOf = Arrays.stream(a.kvOf()).boxed().toList();
-        capture("attend", () -> kernels.attend(at(q), at(kv), layer, copy, at(out)), q, kv, layer, kvOf, a.headSize(), a.scale(), a.window(),
+        capture("attend", () -> kernels.attend(at(q), at(kv), layer, copy, at(out)), q, kv, layer, kvOf, a.headSize(), a.scale(),
+                a.window(),
                 a.softCap(), out);
     }
 
@@ -356,7 +362,8 @@ class FakeDevice implements Ops {
 
     @Override
     public void topK(Logits l, int k, TopK out) {
-        capture("topK", () -> kernels.topK(load(((LogitsAt) l).address, Logits.class), k, load(((TopKAt) out).address, TopK.class)), l, k, out);
+        capture("topK", () -> kernels.topK(load(((LogitsAt) l).address, Logits.class), k, load(((TopKAt) out).address, TopK.class)), l, k,
+                out);
     }
 
     // ---- transfers

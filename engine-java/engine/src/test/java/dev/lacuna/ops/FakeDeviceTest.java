@@ -48,8 +48,10 @@ class FakeDeviceTest extends OpsConformance {
     void refusesWhatAGraphCannotHold() {
         try (FakeDevice device = new FakeDevice(1, true); Workspace room = device.workspace(LIMITS)) {
             Act x = room.act(2, InputPolicy.F32);
-            for (Runnable bad : new Runnable[]{() -> device.read(x, 1), () -> device.write(x, new float[2]), () -> room.act(2, InputPolicy.F32),
-                    () -> device.values(new float[1]), room::close, () -> device.run(Step.of(0, batch()), batch(), () -> device.decisions())}) {
+            for (Runnable bad : new Runnable[]{() -> device.read(x, 1), () -> device.write(x, new float[2]),
+                    () -> room.act(2, InputPolicy.F32),
+                    () -> device.values(new float[1]), room::close,
+                    () -> device.run(Step.of(0, batch()), batch(), () -> device.decisions())}) {
                 IllegalStateException e = assertThrows(IllegalStateException.class, () -> device.run(Step.of(0, batch()), batch(), bad));
                 assertTrue(e.getMessage().contains("while a step is captured"), e.getMessage());
             }
@@ -64,7 +66,8 @@ class FakeDeviceTest extends OpsConformance {
             Act y = room.act(2, InputPolicy.F32);
             device.run(Step.of(0, batch()), batch(), () -> device.activate(Activation.RELU, x, null, y));
             device.run(Step.of(0, batch()), batch(), () -> device.activate(Activation.RELU, x, null, y));
-            for (Runnable other : new Runnable[]{() -> device.activate(Activation.SILU, x, null, y), () -> device.activate(Activation.RELU, y, null, y),
+            for (Runnable other : new Runnable[]{() -> device.activate(Activation.SILU, x, null, y),
+                    () -> device.activate(Activation.RELU, y, null, y),
                     () -> device.decisions(), () -> {
                         device.activate(Activation.RELU, x, null, y);
                         device.activate(Activation.RELU, x, null, y);

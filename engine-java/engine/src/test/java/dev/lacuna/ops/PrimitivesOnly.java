@@ -54,7 +54,8 @@ class PrimitivesOnly implements Ops {
     }
 
     @Override
-    public void addNorm(Act residual, @Nullable Act delta, @Nullable Norm post, @Nullable Norm norm, boolean keepNormed, @Nullable Act out) {
+    public void addNorm(Act residual, @Nullable Act delta, @Nullable Norm post, @Nullable Norm norm, boolean keepNormed,
+            @Nullable Act out) {
         ops.addNorm(residual, delta, post, norm, keepNormed, out);
     }
 

@@ -233,7 +233,8 @@ final class Stage implements AutoCloseable {
 
     void agreesWith(Stage reference, String what) {
         assertEquals(reference.seen.keySet(), seen.keySet());
-        reference.seen.forEach((name, expected) -> expected.agreement().check(what + ": " + name, expected.values(), seen.get(name).values()));
+        reference.seen
+                .forEach((name, expected) -> expected.agreement().check(what + ": " + name, expected.values(), seen.get(name).values()));
     }
 
     /** Ends the life of the operands and not of the kernels. */
