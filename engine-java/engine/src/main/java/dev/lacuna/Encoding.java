@@ -19,8 +19,9 @@ final class Encoding {
         return tensor -> {
             if (tensor.format().equals(to)) return tensor;
             if (tensor.cols() % to.group() != 0) {
-                throw new IllegalArgumentException(file.path().getFileName() + ": " + tensor.name() + " has rows of " + tensor.cols() + ", " + to
-                        + " packs blocks of " + to.group() + "; choose a format whose blocks divide them, such as Q8_0");
+                throw new IllegalArgumentException(
+                        file.path().getFileName() + ": " + tensor.name() + " has rows of " + tensor.cols() + ", " + to
+                                + " packs blocks of " + to.group() + "; choose a format whose blocks divide them, such as Q8_0");
             }
             progress.begin(spec.name() + " " + tensor.name() + " as " + to, tensor.data().byteSize());
             Tensor encoded = tensor.as(to, memory);

@@ -175,7 +175,8 @@ public final class Lacuna implements AutoCloseable {
     public String render(List<Message> messages) {
         if (template == null) {
             throw new IllegalStateException(
-                    spec.name() + " has no chat template; name one (--template chatml, alpaca, vicuna, ...) or generate from a plain prompt");
+                    spec.name()
+                            + " has no chat template; name one (--template chatml, alpaca, vicuna, ...) or generate from a plain prompt");
         }
         String bos = tokenizer.bos() < 0 ? "" : tokenizer.piece(tokenizer.bos());
         String eos = tokenizer.eos().stream().sorted().findFirst().map(tokenizer::piece).orElse("");

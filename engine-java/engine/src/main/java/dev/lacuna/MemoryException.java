@@ -11,7 +11,8 @@ public final class MemoryException extends RuntimeException {
     private static final long serialVersionUID = 1;
 
     MemoryException(long need, long available, EngineOptions sizes) {
-        super("the cache of " + sizes.sessions() + " x " + sizes.context() + " tokens in " + sizes.kv() + " needs " + mb(need) + " MB, " + mb(available)
+        super("the cache of " + sizes.sessions() + " x " + sizes.context() + " tokens in " + sizes.kv() + " needs " + mb(need) + " MB, "
+                + mb(available)
                 + " MB are available; a context of " + Math.max(1, (long) (sizes.context() * ((double) available / need) * 0.9))
                 + " would fit (--ctx), or a smaller packing (--kv int8)");
     }

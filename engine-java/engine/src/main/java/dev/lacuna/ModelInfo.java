@@ -25,7 +25,8 @@ import java.util.Map;
  * @param cacheBytes bytes of cache and operands
  * @param decisions  what was chosen, and why
  */
-public record ModelInfo(Path path, Map<String, Object> metadata, ModelSpec spec, List<Packing> packings, int tokens, long weights, int context,
+public record ModelInfo(Path path, Map<String, Object> metadata, ModelSpec spec, List<Packing> packings, int tokens, long weights,
+        int context,
         long cacheBytes, List<Decision> decisions) {
     /** How many tensors of a format there are, and their bytes. */
     public record Packing(String format, int tensors, long bytes) {}
@@ -38,7 +39,8 @@ public record ModelInfo(Path path, Map<String, Object> metadata, ModelSpec spec,
                     (a, b) -> new Packing(a.format, a.tensors + b.tensors, a.bytes + b.bytes));
             total += t.bytes();
         }
-        return new ModelInfo(file.path(), file.metadata(), spec, new ArrayList<>(byFormat.values()), tokenizer.size(), total, engine.options().context(),
+        return new ModelInfo(file.path(), file.metadata(), spec, new ArrayList<>(byFormat.values()), tokenizer.size(), total,
+                engine.options().context(),
                 engine.bytes(), decisions);
     }
 }

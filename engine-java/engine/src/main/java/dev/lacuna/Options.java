@@ -20,12 +20,14 @@ import org.jspecify.annotations.Nullable;
  * @param template    name of a chat template for files without one ({@code chatml}, {@code alpaca}, ...); null: the file's
  * @param progress    told of downloads and other long work
  */
-public record Options(int context, int sessions, OpsOptions kernels, KvType kv, InputPolicy activations, @Nullable Format weights, int @Nullable [] layers,
+public record Options(int context, int sessions, OpsOptions kernels, KvType kv, InputPolicy activations, @Nullable Format weights,
+        int @Nullable [] layers,
         @Nullable String template, Progress progress) {
     /** The context where none is asked for and the model has more. */
     public static final int DEFAULT_CONTEXT = 8192;
 
-    public static final Options DEFAULT = new Options(0, 1, OpsOptions.DEFAULT, KvType.F16, InputPolicy.I8, null, null, null, Progress.NONE);
+    public static final Options DEFAULT = new Options(0, 1, OpsOptions.DEFAULT, KvType.F16, InputPolicy.I8, null, null, null,
+            Progress.NONE);
 
     public Options {
         if (context < 0) throw new IllegalArgumentException("context must not be negative: " + context);

@@ -87,7 +87,7 @@ public abstract class SessionConformance {
         float[][][] all = new float[sequences.length][][];
         for (int s = 0; s < sequences.length; s++) all[s] = new float[sequences[s].length][];
         Limits limits = new Limits(64, 8, 64, 8);
-        Path path = new TinyLlama().layers(new int[] {4, 2, 4}, new int[] {2, 1, 4}, new int[] {96, 32, 64}).format(c.format).write(folder, 3);
+        Path path = new TinyLlama().layers(new int[]{4, 2, 4}, new int[]{2, 1, 4}, new int[]{96, 32, 64}).format(c.format).write(folder, 3);
         try (ModelFile file = ModelFile.open(path); CheckedOps ops = Backends.find().open(new OpsOptions(threads, kernels(), false))) {
             ModelSpec spec = Decoder.spec(file);
             Decoder decoder = Decoder.place(file, spec, ops, 256, c.input, UnaryOperator.identity());
@@ -103,7 +103,7 @@ public abstract class SessionConformance {
                         // blocks are handed out crosswise, so that nobody's are neighbours
                         batch.addSequence(IntStream.range(0, 8).map(i -> 1 + (7 - i) * 8 + sequence).toArray(), 8);
                         for (int t = 0; t < step[s]; t++) {
-                            rows.add(new int[] {s, fed[s]});
+                            rows.add(new int[]{s, fed[s]});
                             batch.addRow(sequences[s][fed[s]], fed[s]++, true);
                         }
                     }
@@ -142,9 +142,10 @@ public abstract class SessionConformance {
     @MethodSource("cases")
     void interleavedSequencesAreEachAsAlone(Case c) {
         int[][] texts = {ids(1, 45), ids(2, 45), ids(3, 45)};
-        float[][][] together = logits(c, 2, texts, step(20, 0, 3), step(1, 30, 1), step(1, 1, 1), step(10, 1, 1), step(1, 1, 30), step(12, 12, 9));
+        float[][][] together = logits(c, 2, texts, step(20, 0, 3), step(1, 30, 1), step(1, 1, 1), step(10, 1, 1), step(1, 1, 30),
+                step(12, 12, 9));
         for (int s = 0; s < 3; s++) {
-            same(c, logits(c, 2, new int[][] {texts[s]}, step(45))[0], together[s]);
+            same(c, logits(c, 2, new int[][]{texts[s]}, step(45))[0], together[s]);
         }
     }
 
@@ -162,7 +163,7 @@ public abstract class SessionConformance {
     void anyNumberOfThreadsIsOne(Case c) {
         int[][] texts = {ids(5, 40), ids(6, 40)};
         float[][][] one = logits(c, 1, texts, step(33, 20), step(6, 1), step(1, 19));
-        for (int threads : new int[] {2, 3, 7}) {
+        for (int threads : new int[]{2, 3, 7}) {
             float[][][] many = logits(c, threads, texts, step(33, 20), step(6, 1), step(1, 19));
             for (int s = 0; s < 2; s++) same(c, one[s], many[s]);
         }
@@ -183,7 +184,8 @@ public abstract class SessionConformance {
             List<int[]> prompts = IntStream.range(0, 12).mapToObj(i -> ids(100 + i, 1 + 13 * i)).toList();
             List<int[]> alone = prompts.stream().map(p -> model.generate(p, TWENTY).result().outputIds()).toList();
             List<Generation> together = prompts.stream().map(p -> model.generate(p, TWENTY)).toList();
-            for (int i = 0; i < prompts.size(); i++) assertArrayEquals(alone.get(i), together.get(i).result().outputIds(), "generation " + i);
+            for (int i = 0; i < prompts.size(); i++)
+                assertArrayEquals(alone.get(i), together.get(i).result().outputIds(), "generation " + i);
             assertEquals(0, model.blocksInUse());
         }
     }
@@ -212,7 +214,8 @@ public abstract class SessionConformance {
             chat.sampling(Sampling.GREEDY.withMaxTokens(8));
             Result first = chat.send("hello there").result();
             Result second = chat.send("and now").result();
-            assertTrue(second.cachedTokens() >= first.promptIds().length - 1, "cached " + second.cachedTokens() + " of " + first.promptIds().length);
+            assertTrue(second.cachedTokens() >= first.promptIds().length - 1,
+                    "cached " + second.cachedTokens() + " of " + first.promptIds().length);
             assertEquals(List.of("system", "user", "assistant", "user", "assistant"), chat.history().stream().map(m -> m.role()).toList());
             assertEquals(first.text(), chat.history().get(2).content());
             chat.clear();
@@ -262,7 +265,7 @@ public abstract class SessionConformance {
             ContextFullException e = assertThrows(ContextFullException.class, () -> model.generate(ids(13, 64), Sampling.GREEDY));
             assertTrue(e.getMessage().contains("64 tokens"), e.getMessage());
             assertThrows(IllegalArgumentException.class, () -> model.generate(new int[0], Sampling.GREEDY));
-            assertThrows(IllegalArgumentException.class, () -> model.generate(new int[] {TinyLlama.VOCABULARY}, Sampling.GREEDY));
+            assertThrows(IllegalArgumentException.class, () -> model.generate(new int[]{TinyLlama.VOCABULARY}, Sampling.GREEDY));
         }
     }
 
@@ -304,10 +307,12 @@ public abstract class SessionConformance {
     void closingDuringGenerationIsSafe() throws Exception {
         for (int n = 0; n < 20; n++) {
             Lacuna model = tiny(4, 512);
-            List<Generation> running = IntStream.range(0, 6).mapToObj(i -> model.generate(ids(20 + i, 30), Sampling.GREEDY.withTemperature(2).withSeed(i)))
+            List<Generation> running = IntStream.range(0, 6)
+                    .mapToObj(i -> model.generate(ids(20 + i, 30), Sampling.GREEDY.withTemperature(2).withSeed(i)))
                     .toList();
             if (n % 2 == 0) running.getFirst().iterator().next();
-            else Thread.sleep(n);
+            else
+                Thread.sleep(n);
             model.close();
             model.close();
             for (Generation g : running) {
@@ -321,7 +326,8 @@ public abstract class SessionConformance {
     @Test
     void waitingForRoomIsFirstComeFirstServed() {
         try (Lacuna model = tiny(1, 128)) {
-            List<Generation> all = IntStream.range(0, 6).mapToObj(i -> model.generate(ids(40 + i, 60), Sampling.GREEDY.withMaxTokens(30))).toList();
+            List<Generation> all = IntStream.range(0, 6).mapToObj(i -> model.generate(ids(40 + i, 60), Sampling.GREEDY.withMaxTokens(30)))
+                    .toList();
             for (Generation g : all) assertTrue(g.result().outputIds().length > 0);
             assertEquals(0, model.blocksInUse());
         }

@@ -5,6 +5,7 @@ public final class ContextFullException extends RuntimeException {
     private static final long serialVersionUID = 1;
 
     public ContextFullException(int tokens, int context) {
-        super("the prompt has " + tokens + " tokens, the context holds " + context + " with the answer: shorten it, or open the model with a larger context");
+        super("the prompt has " + tokens + " tokens, the context holds " + context
+                + " with the answer: shorten it, or open the model with a larger context");
     }
 }

@@ -78,7 +78,8 @@ public final class Engine implements AutoCloseable {
     public Generation submit(int[] prompt, Sampling sampling) {
         if (prompt.length == 0) throw new IllegalArgumentException("the prompt has no tokens");
         for (int id : prompt) {
-            if (id < 0 || id >= tokenizer.size()) throw new IllegalArgumentException("the prompt has token " + id + " of " + tokenizer.size());
+            if (id < 0 || id >= tokenizer.size())
+                throw new IllegalArgumentException("the prompt has token " + id + " of " + tokenizer.size());
         }
         if (prompt.length >= options.context()) throw new ContextFullException(prompt.length, options.context());
         Request r = new Request(prompt.clone(), sampling, tokenizer, options.context());

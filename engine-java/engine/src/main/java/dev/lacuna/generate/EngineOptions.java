@@ -17,7 +17,8 @@ public record EngineOptions(int context, int sessions, KvType kv, int batchRows,
         if (context < 2) throw new IllegalArgumentException("a context of " + context + " tokens has no room for a prompt and an answer");
         if (sessions < 1 || sessions > 4096) throw new IllegalArgumentException("sessions must be within 1..4096, not " + sessions);
         if (batchSeqs < 1 || batchRows < batchSeqs) {
-            throw new IllegalArgumentException("a step needs a row for each of its sequences: " + batchRows + " rows, " + batchSeqs + " sequences");
+            throw new IllegalArgumentException(
+                    "a step needs a row for each of its sequences: " + batchRows + " rows, " + batchSeqs + " sequences");
         }
     }
 

@@ -91,7 +91,8 @@ final class Request {
         int cached = sequence == null ? 0 : sequence.cachedTokens();
         long begun = sequence == null ? System.nanoTime() : started;
         boolean full = reason == FinishReason.LENGTH && prompt.length + outputs >= context;
-        var timings = new Result.Timings(begun - submitted, outputs == 0 ? 0 : firstToken - begun, outputs == 0 ? 0 : lastToken - firstToken,
+        var timings = new Result.Timings(begun - submitted, outputs == 0 ? 0 : firstToken - begun,
+                outputs == 0 ? 0 : lastToken - firstToken,
                 sequence == null ? 0 : prompt.length - cached, outputs);
         generation.finish(new Result(prompt.clone(), Arrays.copyOf(output, outputs), text.toString(), reason, full, cached, timings));
     }

@@ -11,7 +11,8 @@ package dev.lacuna.generate;
  * @param cachedTokens tokens of the prompt that were found in the cache
  * @param timings      how long it took
  */
-public record Result(int[] promptIds, int[] outputIds, String text, FinishReason finishReason, boolean contextFull, int cachedTokens, Timings timings) {
+public record Result(int[] promptIds, int[] outputIds, String text, FinishReason finishReason, boolean contextFull, int cachedTokens,
+        Timings timings) {
 
     /**
      * Wall time in nanoseconds.

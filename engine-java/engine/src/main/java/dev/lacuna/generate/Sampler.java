@@ -84,7 +84,8 @@ final class Sampler {
             float l = logits[at + token];
             logits[at + token] = (float) (l > 0 ? l / sampling.repetitionPenalty() : l * sampling.repetitionPenalty());
         }
-        generated.forEach((token, times) -> logits[at + token] -= (float) (times * sampling.frequencyPenalty() + sampling.presencePenalty()));
+        generated.forEach(
+                (token, times) -> logits[at + token] -= (float) (times * sampling.frequencyPenalty() + sampling.presencePenalty()));
     }
 
     private static int best(float[] logits, int at, int vocabulary) {

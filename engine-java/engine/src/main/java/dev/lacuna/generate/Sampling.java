@@ -16,7 +16,8 @@ import java.util.List;
  * @param seed              of the random choices; equal seeds give equal texts
  * @param stop              strings that end the text and are not part of it
  */
-public record Sampling(int maxTokens, double temperature, int topK, double topP, double minP, double repetitionPenalty, double frequencyPenalty,
+public record Sampling(int maxTokens, double temperature, int topK, double topP, double minP, double repetitionPenalty,
+        double frequencyPenalty,
         double presencePenalty, long seed, List<String> stop) {
     /** Tokens back that the repetition penalty looks at. */
     public static final int PENALTY_WINDOW = 64;
@@ -38,7 +39,8 @@ public record Sampling(int maxTokens, double temperature, int topK, double topP,
     }
 
     private static void within(String name, double value, double min, double max) {
-        if (!(value >= min && value <= max)) throw new IllegalArgumentException(name + " must be within " + min + ".." + max + ", is " + value);
+        if (!(value >= min && value <= max))
+            throw new IllegalArgumentException(name + " must be within " + min + ".." + max + ", is " + value);
     }
 
     /** Whether the best token is always taken, with nothing to change the logits. */

@@ -32,7 +32,8 @@ final class Scoring {
                 float[] logits = pass.logits();
                 int first = from;
                 int vocabulary = decoder.spec().vocabulary();
-                double[] rows = IntStream.range(from, to).parallel().mapToDouble(p -> nll(logits, (p - first) * vocabulary, vocabulary, tokens[p + 1])).toArray();
+                double[] rows = IntStream.range(from, to).parallel()
+                        .mapToDouble(p -> nll(logits, (p - first) * vocabulary, vocabulary, tokens[p + 1])).toArray();
                 for (double row : rows) total += row;
             }
         }

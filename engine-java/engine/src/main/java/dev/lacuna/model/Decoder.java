@@ -56,7 +56,8 @@ public final class Decoder {
      * @param policy    inputs wanted for block formats
      * @param encoding  applied to each matrix before it is placed: identity, or a re-encoding
      */
-    public static Decoder place(ModelFile file, ModelSpec spec, CheckedOps ops, int positions, InputPolicy policy, UnaryOperator<Tensor> encoding) {
+    public static Decoder place(ModelFile file, ModelSpec spec, CheckedOps ops, int positions, InputPolicy policy,
+            UnaryOperator<Tensor> encoding) {
         return new Decoder(spec, Family.of(file).weights(file, spec), ops, positions, policy, encoding);
     }
 

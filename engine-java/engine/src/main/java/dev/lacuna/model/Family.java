@@ -26,7 +26,8 @@ interface Family {
         for (Family f : ALL) {
             if (architecture instanceof String a && f.architectures().contains(a)) return f;
         }
-        throw new ModelException(file.path().getFileName() + ": " + (architecture == null ? "no general.architecture"
+        throw new ModelException(file.path().getFileName() + ": " + (architecture == null
+                ? "no general.architecture"
                 : "architecture '" + architecture + "' is not supported") + "; supported: "
                 + ALL.stream().flatMap(f -> f.architectures().stream()).collect(Collectors.joining(", ")));
     }

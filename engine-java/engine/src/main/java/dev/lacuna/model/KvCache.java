@@ -188,7 +188,8 @@ public final class KvCache {
      */
     public @Nullable Sequence open(int[] prompt, int positions) {
         int need = KvSpec.blocksFor(Math.max(positions, prompt.length));
-        if (need > blocks - 1) throw new IllegalArgumentException(positions + " positions need " + need + " cache blocks, there are " + (blocks - 1));
+        if (need > blocks - 1)
+            throw new IllegalArgumentException(positions + " positions need " + need + " cache blocks, there are " + (blocks - 1));
         Sequence s = new Sequence();
         Node at = root;
         while ((s.shared.size() + 1) * BLOCK < prompt.length) {

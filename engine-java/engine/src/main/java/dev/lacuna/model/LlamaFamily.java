@@ -30,7 +30,8 @@ final class LlamaFamily implements Family {
     public ModelSpec spec(ModelFile file) {
         Keys keys = new Keys(file, "llama.");
         if (keys.has("expert_count")) {
-            throw new ModelException(file.path().getFileName() + ": llama.expert_count: mixtures of experts are not supported, dense feed-forward is");
+            throw new ModelException(
+                    file.path().getFileName() + ": llama.expert_count: mixtures of experts are not supported, dense feed-forward is");
         }
         int dim = keys.positive("embedding_length", MAX_WIDTH);
         int count = keys.positive("block_count", MAX_LAYERS);
@@ -47,7 +48,8 @@ final class LlamaFamily implements Family {
         int headSize = keys.integer("attention.key_length", MAX_WIDTH).orElse(dim / most);
         int valueSize = keys.integer("attention.value_length", MAX_WIDTH).orElse(headSize);
         if (headSize != valueSize) {
-            throw new ModelException(file.path().getFileName() + ": keys of " + headSize + " and values of " + valueSize + " are not supported, equal sizes are");
+            throw new ModelException(file.path().getFileName() + ": keys of " + headSize + " and values of " + valueSize
+                    + " are not supported, equal sizes are");
         }
         int rotary = keys.integer("rope.dimension_count", headSize).orElse(headSize);
         if (rotary % 2 != 0) throw new ModelException(file.path().getFileName() + ": llama.rope.dimension_count " + rotary + " is odd");
@@ -55,11 +57,13 @@ final class LlamaFamily implements Family {
         RopeSpec rope = new RopeSpec(rotary, keys.real("rope.freq_base").orElse(10_000.0), true, scaling(file, keys, rotary, context));
         Tensor embedding = file.tensor("token_embd.weight");
         if (embedding.cols() != dim) {
-            throw new ModelException(file.path().getFileName() + ": token_embd.weight has " + embedding.cols() + " columns, llama.embedding_length is " + dim);
+            throw new ModelException(file.path().getFileName() + ": token_embd.weight has " + embedding.cols()
+                    + " columns, llama.embedding_length is " + dim);
         }
         double eps = keys.real("attention.layer_norm_rms_epsilon").orElse(1e-5);
         String name = file.metadata().get("general.name") instanceof String s ? s : String.valueOf(file.path().getFileName());
-        return new ModelSpec("llama", name, embedding.rows(), dim, headSize, layers, Activation.SILU, rope, (float) (1 / Math.sqrt(headSize)), (float) eps,
+        return new ModelSpec("llama", name, embedding.rows(), dim, headSize, layers, Activation.SILU, rope,
+                (float) (1 / Math.sqrt(headSize)), (float) eps,
                 context);
     }
 
@@ -68,7 +72,8 @@ final class LlamaFamily implements Family {
         if (divisors.isPresent()) {
             Tensor t = divisors.get();
             if (t.rows() * t.cols() != rotary / 2) {
-                throw new ModelException(file.path().getFileName() + ": rope_freqs.weight has " + t.rows() * t.cols() + " values for " + rotary / 2 + " pairs");
+                throw new ModelException(file.path().getFileName() + ": rope_freqs.weight has " + t.rows() * t.cols() + " values for "
+                        + rotary / 2 + " pairs");
             }
             return new Scaling.Divisors(t.toFloats());
         }
@@ -97,17 +102,20 @@ final class LlamaFamily implements Family {
             String at = "blk." + l.index() + ".";
             int q = l.heads() * spec.headSize();
             int kv = l.kvHeads() * spec.headSize();
-            AttentionBlock attention = l.heads() == 0 ? null
+            AttentionBlock attention = l.heads() == 0
+                    ? null
                     : new AttentionBlock(shapes.vector(at + "attn_norm.weight", dim), projection(shapes, at + "attn_q", q, dim),
                             projection(shapes, at + "attn_k", kv, dim), projection(shapes, at + "attn_v", kv, dim),
                             projection(shapes, at + "attn_output", dim, q));
-            FeedForward ffn = l.ffn() == 0 ? null
+            FeedForward ffn = l.ffn() == 0
+                    ? null
                     : new FeedForward(shapes.vector(at + "ffn_norm.weight", dim), projection(shapes, at + "ffn_gate", l.ffn(), dim),
                             projection(shapes, at + "ffn_up", l.ffn(), dim), projection(shapes, at + "ffn_down", dim, l.ffn()));
             layers.add(new Weights.Layer(attention, ffn));
         }
         Tensor output = file.find("output.weight").isPresent() ? shapes.matrix("output.weight", spec.vocabulary(), dim) : null;
-        return new Weights(shapes.matrix("token_embd.weight", spec.vocabulary(), dim), layers, shapes.vector("output_norm.weight", dim), output);
+        return new Weights(shapes.matrix("token_embd.weight", spec.vocabulary(), dim), layers, shapes.vector("output_norm.weight", dim),
+                output);
     }
 
     private static Projection projection(Shapes shapes, String name, int rows, int cols) {

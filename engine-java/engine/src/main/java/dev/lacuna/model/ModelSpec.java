@@ -21,7 +21,8 @@ import java.util.List;
  * @param normEps        epsilon of every norm
  * @param contextLength  positions that it was made for
  */
-public record ModelSpec(String family, String name, int vocabulary, int dim, int headSize, List<Layer> layers, Activation activation, RopeSpec rope,
+public record ModelSpec(String family, String name, int vocabulary, int dim, int headSize, List<Layer> layers, Activation activation,
+        RopeSpec rope,
         float attentionScale, float normEps, int contextLength) {
 
     /**
@@ -37,7 +38,8 @@ public record ModelSpec(String family, String name, int vocabulary, int dim, int
         /** A layer whose query heads share the key/value heads evenly. */
         public static Layer grouped(int index, int heads, int kvHeads, int ffn) {
             if (heads > 0 && (kvHeads <= 0 || heads % kvHeads != 0)) {
-                throw new ModelException("layer " + index + ": " + heads + " query heads cannot share " + kvHeads + " key/value heads evenly");
+                throw new ModelException(
+                        "layer " + index + ": " + heads + " query heads cannot share " + kvHeads + " key/value heads evenly");
             }
             int[] kvOf = new int[heads];
             for (int h = 0; h < heads; h++) kvOf[h] = h / (heads / kvHeads);

@@ -9,7 +9,8 @@ record Shapes(ModelFile file) {
         Tensor t = file.tensor(name);
         if (t.rows() != rows || t.cols() != cols) {
             throw new ModelException(
-                    file.path().getFileName() + ": " + name + " is " + t.rows() + " x " + t.cols() + ", the metadata says " + rows + " x " + cols);
+                    file.path().getFileName() + ": " + name + " is " + t.rows() + " x " + t.cols() + ", the metadata says " + rows + " x "
+                            + cols);
         }
         return t;
     }

@@ -29,7 +29,7 @@ class SamplerTest {
     @Test
     void drawsFollowTheSoftmax() {
         int n = 200_000;
-        for (double t : new double[] {0.5, 1, 2}) {
+        for (double t : new double[]{0.5, 1, 2}) {
             int[] count = draws(Sampling.GREEDY.withTemperature(t).withSeed(3), n);
             for (int i = 0; i < 5; i++) {
                 double p = probability(i, t);
@@ -40,7 +40,7 @@ class SamplerTest {
 
     @Test
     void topKTopPAndMinPKeepTheBest() {
-        assertArrayEquals(new int[] {0, 0, 1000, 0, 0}, draws(Sampling.GREEDY, 1000));
+        assertArrayEquals(new int[]{0, 0, 1000, 0, 0}, draws(Sampling.GREEDY, 1000));
         int[] k = draws(Sampling.GREEDY.withTemperature(1).withTopK(2), 1000);
         assertTrue(k[2] > 0 && k[3] > 0 && k[2] + k[3] == 1000);
         // probabilities 0.63, 0.23, 0.085 ...: the nucleus of 0.8 is two tokens, of 0.5 one
@@ -59,9 +59,9 @@ class SamplerTest {
 
     @Test
     void penalties() {
-        Sampler repetition = new Sampler(Sampling.GREEDY.withPenalties(2, 0, 0), new int[] {2});
+        Sampler repetition = new Sampler(Sampling.GREEDY.withPenalties(2, 0, 0), new int[]{2});
         assertEquals(3, repetition.choose(LOGITS.clone(), 1, 5), "3 / 2 is less than 2");
-        Sampler frequency = new Sampler(Sampling.GREEDY.withPenalties(1, 0.6, 0), new int[] {2});
+        Sampler frequency = new Sampler(Sampling.GREEDY.withPenalties(1, 0.6, 0), new int[]{2});
         assertEquals(2, frequency.choose(LOGITS.clone(), 1, 5), "the prompt does not count");
         frequency.accept(2);
         assertEquals(2, frequency.choose(LOGITS.clone(), 1, 5));

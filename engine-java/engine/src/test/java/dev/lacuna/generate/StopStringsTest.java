@@ -51,7 +51,8 @@ class StopStringsTest {
             // a stop that begins later may be complete first when pieces are short
             assertTrue(stops.stream().noneMatch(x -> shown.indexOf(x) >= 0), text + " shown as " + shown);
             if (first == text.length()) assertEquals(text.toString(), shown.toString());
-            else assertTrue(s.stopped() && shown.length() >= first, text + " shown as " + shown);
+            else
+                assertTrue(s.stopped() && shown.length() >= first, text + " shown as " + shown);
         }
     }
 }

@@ -75,16 +75,16 @@ class ForwardPassTest {
     void twoSequencesInOnePagedBatchAreEachAsAlone() {
         int[] a = ids(1, 40);
         int[] b = ids(2, 40);
-        float[][] both = tiny(new TinyLlama(), null, new int[][] {a, b}, 33, 6, 1);
-        assertArrayEquals(tiny(new TinyLlama(), null, new int[][] {a}, 40)[0], both[0]);
-        assertArrayEquals(tiny(new TinyLlama(), null, new int[][] {b}, 1, 1, 38)[0], both[1]);
+        float[][] both = tiny(new TinyLlama(), null, new int[][]{a, b}, 33, 6, 1);
+        assertArrayEquals(tiny(new TinyLlama(), null, new int[][]{a}, 40)[0], both[0]);
+        assertArrayEquals(tiny(new TinyLlama(), null, new int[][]{b}, 1, 1, 38)[0], both[1]);
     }
 
     @Test
     void layersDifferAndModulesMayBeAbsent() {
         int[][] text = {ids(3, 20)};
-        TinyLlama uneven = new TinyLlama().layers(new int[] {4, 2, 4}, new int[] {2, 1, 4}, new int[] {96, 32, 64});
-        TinyLlama sparse = new TinyLlama().layers(new int[] {4, 0, 4}, new int[] {2, 0, 4}, new int[] {96, 32, 0});
+        TinyLlama uneven = new TinyLlama().layers(new int[]{4, 2, 4}, new int[]{2, 1, 4}, new int[]{96, 32, 64});
+        TinyLlama sparse = new TinyLlama().layers(new int[]{4, 0, 4}, new int[]{2, 0, 4}, new int[]{96, 32, 0});
         float[] whole = tiny(uneven, null, text, 20)[0];
         float[] less = tiny(sparse, null, text, 20)[0];
         assertEquals(TinyLlama.VOCABULARY, whole.length);
@@ -94,13 +94,13 @@ class ForwardPassTest {
     @Test
     void aLayerThatIsLeftOutIsAsIfItAddedNothing() {
         int[][] text = {ids(4, 20)};
-        float[] dropped = tiny(new TinyLlama(), new int[] {0, 2}, text, 20)[0];
+        float[] dropped = tiny(new TinyLlama(), new int[]{0, 2}, text, 20)[0];
         float[] silent = tiny(new TinyLlama().silent(1), null, text, 20)[0];
         float[] whole = tiny(new TinyLlama(), null, text, 20)[0];
         assertArrayEquals(silent, dropped);
         assertTrue(Arrays.mismatch(whole, dropped) >= 0);
-        assertThrows(ModelException.class, () -> tiny(new TinyLlama(), new int[] {0, 3}, text, 20));
-        assertThrows(ModelException.class, () -> tiny(new TinyLlama(), new int[] {2, 1}, text, 20));
+        assertThrows(ModelException.class, () -> tiny(new TinyLlama(), new int[]{0, 3}, text, 20));
+        assertThrows(ModelException.class, () -> tiny(new TinyLlama(), new int[]{2, 1}, text, 20));
     }
 
     @Test
@@ -123,7 +123,7 @@ class ForwardPassTest {
             try (KvPool kv = ops.kv(spec.kv(KvType.F32), 9); ForwardPass pass = decoder.pass(limits, kv)) {
                 Batch batch = new Batch(limits);
                 batch.clear(8);
-                batch.addSequence(new int[] {8, 7, 6, 5, 4, 3, 2, 1}, 8);
+                batch.addSequence(new int[]{8, 7, 6, 5, 4, 3, 2, 1}, 8);
                 for (int p = 0; p < text.length - 1; p++) batch.addRow(text[p], p, true);
                 pass.run(batch);
                 float[] logits = pass.logits();

@@ -164,18 +164,20 @@ class KvCacheTest {
             } else {
                 int i = random.nextInt(open.size());
                 if (choice == 8) open.get(i).release();
-                else open.get(i).discard();
+                else
+                    open.get(i).discard();
                 open.remove(i);
                 expected.remove(i);
             }
-            for (int i = 0; i < open.size(); i++) assertArrayEquals(expected.get(i), stored(open.get(i)), "seed " + seed + ", step " + step);
+            for (int i = 0; i < open.size(); i++)
+                assertArrayEquals(expected.get(i), stored(open.get(i)), "seed " + seed + ", step " + step);
         }
         assertTrue(reused > 0 && refused > 0, "the test must meet both: reused " + reused + ", refused " + refused);
         open.forEach(KvCache.Sequence::release);
         assertEquals(0, cache.inUse());
         cache.forget();
         assertEquals(0, cache.idle());
-        KvCache.Sequence all = cache.open(new int[] {1}, 39 * BLOCK);
+        KvCache.Sequence all = cache.open(new int[]{1}, 39 * BLOCK);
         assertNotNull(all, "every block is free again");
     }
 }

@@ -46,8 +46,10 @@ public final class TinyLlama {
 
     public GgufWriter writer(long seed) {
         GgufWriter w = new GgufWriter();
-        w.put("general.architecture", "llama").put("general.name", "tiny").put("llama.embedding_length", DIM).put("llama.block_count", heads.length)
-                .put("llama.attention.head_count", heads).put("llama.attention.head_count_kv", kvHeads).put("llama.feed_forward_length", ffn)
+        w.put("general.architecture", "llama").put("general.name", "tiny").put("llama.embedding_length", DIM)
+                .put("llama.block_count", heads.length)
+                .put("llama.attention.head_count", heads).put("llama.attention.head_count_kv", kvHeads)
+                .put("llama.feed_forward_length", ffn)
                 .put("llama.context_length", CONTEXT).put("llama.attention.key_length", HEAD).put("llama.attention.value_length", HEAD)
                 .put("llama.rope.dimension_count", HEAD).put("llama.attention.layer_norm_rms_epsilon", 1e-5f);
         vocabulary(w);
@@ -88,12 +90,15 @@ public final class TinyLlama {
         String[] controls = {"<unk>", "<s>", "</s>"};
         for (int i = 0; i < VOCABULARY; i++) {
             types[i] = i == 0 ? 2 : i < 3 ? 3 : i < 259 ? 6 : 1; // unknown, control, byte, normal
-            tokens[i] = i < 3 ? controls[i] : i < 259 ? "<0x%02X>".formatted(i - 3) : i == 259 ? "\u2581" : String.valueOf((char) ('a' + i - 260));
+            tokens[i] = i < 3
+                    ? controls[i]
+                    : i < 259 ? "<0x%02X>".formatted(i - 3) : i == 259 ? "\u2581" : String.valueOf((char) ('a' + i - 260));
             scores[i] = i < 259 ? 0 : -i;
         }
         w.put("tokenizer.ggml.model", "llama").put("tokenizer.ggml.tokens", tokens).put("tokenizer.ggml.scores", scores)
                 .put("tokenizer.ggml.token_type", types).put("tokenizer.ggml.bos_token_id", 1).put("tokenizer.ggml.eos_token_id", 2)
-                .put("tokenizer.ggml.unknown_token_id", 0).put("tokenizer.ggml.add_bos_token", true).put("tokenizer.chat_template", TEMPLATE);
+                .put("tokenizer.ggml.unknown_token_id", 0).put("tokenizer.ggml.add_bos_token", true)
+                .put("tokenizer.chat_template", TEMPLATE);
     }
 
     private void matrix(GgufWriter w, SplittableRandom random, String name, int rows, int cols, double gain) {
