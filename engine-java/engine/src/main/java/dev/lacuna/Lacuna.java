@@ -82,6 +82,7 @@ public final class Lacuna implements AutoCloseable {
         }
     }
 
+    @SuppressWarnings("MustBeClosedChecker") // the arena is closed with the model
     private Lacuna(ModelFile file, Options options) {
         this.file = file;
         this.options = options;

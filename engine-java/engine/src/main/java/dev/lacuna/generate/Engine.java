@@ -104,7 +104,8 @@ public final class Engine implements AutoCloseable {
             throw new GenerationException("interrupted", e);
         } catch (ExecutionException e) {
             if (e.getCause() instanceof RuntimeException r) throw r;
-            throw new GenerationException(String.valueOf(e.getCause().getMessage()), e.getCause());
+            Throwable cause = e.getCause() == null ? e : e.getCause();
+            throw new GenerationException(String.valueOf(cause.getMessage()), cause);
         }
     }
 

@@ -42,7 +42,8 @@ public final class Generation implements Iterable<String>, AutoCloseable {
             Thread.currentThread().interrupt();
             throw new GenerationException("interrupted while waiting for a generation; it was cancelled", e);
         } catch (ExecutionException e) {
-            throw new GenerationException("the generation failed: " + e.getCause().getMessage(), e.getCause());
+            Throwable cause = e.getCause() == null ? e : e.getCause();
+            throw new GenerationException("the generation failed: " + cause.getMessage(), cause);
         }
     }
 
