@@ -50,6 +50,7 @@ final class ReferenceOps implements Ops {
         }
     }
 
+    @SuppressWarnings("ArrayRecordComponent") // never compared
     private record Floats(float[] v) implements Values {
         @Override
         public int size() {
@@ -58,6 +59,7 @@ final class ReferenceOps implements Ops {
     }
 
     /** What was packed is kept unpacked: {@code [rows x cols]} values that the packing can represent. */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
     private record Matrix(int cols, InputPolicy policy, double[] v) implements Act {}
 
     private static final class Scores implements Logits {
@@ -325,7 +327,10 @@ final class ReferenceOps implements Ops {
                     max = Math.max(max, score[p - first]);
                 }
                 double total = 0;
-                for (int p = first; p <= last; p++) total += score[p - first] = Math.exp(score[p - first] - max);
+                for (int p = first; p <= last; p++) {
+                    score[p - first] = Math.exp(score[p - first] - max);
+                    total += score[p - first];
+                }
                 for (int p = first; p <= last; p++) {
                     pool.value(layer, b.block(b.seq(r), p), p % KvSpec.BLOCK, kvHead, cached);
                     for (int i = 0; i < size; i++) mixed[h * size + i] += score[p - first] / total * cached[i];
