@@ -43,7 +43,10 @@ final class Sampler {
         double max = c.logit(0);
         double[] p = new double[c.size()];
         double total = 0;
-        for (int i = 0; i < p.length; i++) total += p[i] = Math.exp((c.logit(i) - max) / sampling.temperature());
+        for (int i = 0; i < p.length; i++) {
+            p[i] = Math.exp((c.logit(i) - max) / sampling.temperature());
+            total += p[i];
+        }
         int keep = p.length;
         double mass = 0;
         for (int i = 0; i < p.length; i++) {

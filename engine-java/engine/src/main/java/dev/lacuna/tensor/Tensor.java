@@ -47,7 +47,7 @@ public record Tensor(String name, Format format, int rows, int cols, MemorySegme
     }
 
     /**
-     * The same values in another format, packed row by row on all processors; this tensor itself where the format is its own.
+     * The same values in another format, packed row by row, on all processors where the memory is shared; this tensor itself where the format is its own.
      *
      * @throws IllegalArgumentException if a row is not a whole number of the format's groups or a value does not fit the format
      */
@@ -56,7 +56,10 @@ public record Tensor(String name, Format format, int rows, int cols, MemorySegme
         Codec from = Codec.of(format), codec = Codec.of(to);
         long read = format.rowBytes(cols), written = to.rowBytes(cols);
         MemorySegment packed = memory.allocate(to.bytes(rows, cols), 64);
-        IntStream.range(0, rows).parallel().forEach(r -> {
+        Thread stranger = Thread.ofVirtual().unstarted(() -> {});
+        boolean shared = data.isAccessibleBy(stranger) && packed.isAccessibleBy(stranger);
+        IntStream each = IntStream.range(0, rows);
+        (shared ? each.parallel() : each).forEach(r -> {
             float[] row = new float[cols];
             from.decode(data, r * read, row, 0, cols);
             try {

@@ -419,7 +419,7 @@ class CheckedOpsTest {
             b.clear(1);
             h.run(b, () -> h.ops.decisions());
         }));
-        all.add(wrong("run", ARGUMENT, "the step is Step[rows=9",
+        all.add(wrong("run", ARGUMENT, "the step is Step[program=0, rows=9",
                 h -> h.ops.run(new Step(0, 9, 2, 2, 3), h.batch(), () -> h.ops.decisions())));
         all.add(wrong("close", STATE, "close workspaces and caches first", h -> h.ops.close()));
         return all.stream();
