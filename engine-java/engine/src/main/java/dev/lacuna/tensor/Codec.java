@@ -4,6 +4,9 @@ import java.lang.foreign.MemorySegment;
 
 /** Packs and unpacks one format: the definition of what its bytes mean. Written to be read; kernels have their own faster ways. */
 public interface Codec {
+    /** The format that this packs and unpacks. */
+    Format format();
+
     /**
      * Unpacks {@code n} values that begin at byte {@code offset} of {@code from}.
      *
@@ -15,11 +18,24 @@ public interface Codec {
      * Packs {@code n} values, rounding to nearest, to byte {@code offset} of {@code to}.
      *
      * @param n a whole number of the format's groups
+     * @throws IllegalArgumentException if a value is not finite or over the format's range; F32, which is a copy, takes every value
      */
     void encode(float[] from, int at, int n, MemorySegment to, long offset);
 
     /** The codec of a format. */
     static Codec of(Format format) {
         return Codecs.of(format);
+    }
+
+    /** The bfloat16 nearest to a float, ties to even; a NaN stays one, and what is over the range becomes infinite. */
+    static short floatToBfloat16(float value) {
+        int bits = Float.floatToRawIntBits(value);
+        if (Float.isNaN(value)) return (short) (bits >>> 16 | 0x40);
+        return (short) (bits + 0x7FFF + (bits >>> 16 & 1) >>> 16);
+    }
+
+    /** The value of a bfloat16: the upper half of a float. */
+    static float bfloat16ToFloat(short bits) {
+        return Float.intBitsToFloat(bits << 16);
     }
 }

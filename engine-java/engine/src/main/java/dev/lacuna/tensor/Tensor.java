@@ -1,6 +1,7 @@
 package dev.lacuna.tensor;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 
 /**
  * A matrix at rest: {@code rows x cols} values in a {@link Format}, row after row, in memory that somebody else owns. It has no arithmetic; kernels
@@ -42,5 +43,27 @@ public record Tensor(String name, Format format, int rows, int cols, MemorySegme
         long row = format.rowBytes(cols);
         for (int r = 0; r < rows; r++) codec.decode(data, r * row, out, r * cols, cols);
         return out;
+    }
+
+    /**
+     * The same values in another format, packed row by row; this tensor itself where the format is its own.
+     *
+     * @throws IllegalArgumentException if a row is not a whole number of the format's groups or a value does not fit the format
+     */
+    public Tensor as(Format to, SegmentAllocator memory) {
+        if (to.equals(format)) return this;
+        Codec from = Codec.of(format), codec = Codec.of(to);
+        long read = format.rowBytes(cols), written = to.rowBytes(cols);
+        MemorySegment packed = memory.allocate(to.bytes(rows, cols), 64);
+        float[] row = new float[cols];
+        for (int r = 0; r < rows; r++) {
+            from.decode(data, r * read, row, 0, cols);
+            try {
+                codec.encode(row, 0, cols, packed, r * written);
+            } catch (IllegalArgumentException e) {
+                throw new IllegalArgumentException("tensor " + name + ", row " + r + ": " + e.getMessage(), e);
+            }
+        }
+        return new Tensor(name, to, rows, cols, packed);
     }
 }
