@@ -13,4 +13,9 @@ module dev.lacuna.engine {
     exports dev.lacuna.text;
 
     uses dev.lacuna.ops.OpsProvider;
+    exports dev.lacuna.hub;
+    exports dev.lacuna.tensor;
+
+    // the catalogue and the receipts of the store are records that Jackson fills
+    opens dev.lacuna.hub to tools.jackson.databind;
 }
