@@ -5,17 +5,17 @@ module dev.lacuna.engine {
     requires tools.jackson.databind;
     requires java.net.http;
 
+    exports dev.lacuna;
     exports dev.lacuna.files;
     exports dev.lacuna.generate;
+    exports dev.lacuna.hub;
     exports dev.lacuna.model;
     exports dev.lacuna.ops;
     exports dev.lacuna.tensor;
     exports dev.lacuna.text;
 
-    uses dev.lacuna.ops.OpsProvider;
-    exports dev.lacuna.hub;
-    exports dev.lacuna.tensor;
-
     // the catalogue and the receipts of the store are records that Jackson fills
     opens dev.lacuna.hub to tools.jackson.databind;
+
+    uses dev.lacuna.ops.OpsProvider;
 }
