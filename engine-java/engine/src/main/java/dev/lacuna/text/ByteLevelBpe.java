@@ -83,16 +83,16 @@ final class ByteLevelBpe implements Segmenter {
             int end = preTokenizer.next(text, at, to);
             if (end - at > WordCache.LONGEST) {
                 int n = encodeWord(text, at, end, merger);
-                ids.addAll(merger.ids, n);
+                ids.addAll(merger.ids, 0, n);
             } else {
                 int hash = WordCache.hash(text, at, end);
                 int[] known = cache.get(hash, text, at, end);
                 if (known != null) {
-                    ids.addAll(known, known.length);
+                    ids.addAll(known, 0, known.length);
                 } else {
                     int n = encodeWord(text, at, end, merger);
                     cache.put(hash, text, at, end, merger.ids, n);
-                    ids.addAll(merger.ids, n);
+                    ids.addAll(merger.ids, 0, n);
                 }
             }
             at = end;

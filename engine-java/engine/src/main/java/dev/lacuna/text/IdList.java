@@ -14,11 +14,12 @@ final class IdList {
         values[count++] = value;
     }
 
-    void addAll(int[] from, int n) {
+    void addAll(int[] source, int from, int to) {
+        int n = to - from;
         if (n > values.length - count) {
             values = Arrays.copyOf(values, Math.max(Math.addExact(count, n), Math.addExact(count, count >> 1)));
         }
-        System.arraycopy(from, 0, values, count, n);
+        System.arraycopy(source, from, values, count, n);
         count += n;
     }
 

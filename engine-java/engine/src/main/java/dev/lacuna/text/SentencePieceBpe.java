@@ -228,10 +228,8 @@ final class SentencePieceBpe implements Segmenter {
 
     /** A run of characters without a token is one unknown token. */
     private void append(int[] word, int n, int begin, IdList ids) {
-        if (n == 1 && word[0] == vocabulary.unknown && ids.size() > begin && ids.last() == vocabulary.unknown) {
-            return;
-        }
-        ids.addAll(word, n);
+        boolean goesOn = word[0] == vocabulary.unknown && ids.size() > begin && ids.last() == vocabulary.unknown;
+        ids.addAll(word, goesOn ? 1 : 0, n);
     }
 
     private int encodeWord(String text, int at, int end, Merger merger) {
