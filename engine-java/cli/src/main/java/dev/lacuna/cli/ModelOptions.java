@@ -53,18 +53,18 @@ final class ModelOptions {
     /** Fetches the model if it is not here, and opens it. */
     Lacuna open(Console console, String model) {
         Options options = options(console);
-        return open(console, find(console, model), options);
+        return open(console, model, options);
     }
 
     /** The same, with the least context that the command needs where the user names none. */
     Lacuna open(Console console, String model, int leastContext) {
         Options options = options(console);
-        return open(console, find(console, model), context > 0 ? options : options.withContext(leastContext));
+        return open(console, model, context > 0 ? options : options.withContext(leastContext));
     }
 
-    private static Lacuna open(Console console, Path path, Options options) {
-        Lacuna opened = Lacuna.open(path, options);
-        console.notice(opened.spec().name() + ": " + tier(options) + " kernels, context " + opened.context() + ", cache and operands "
+    private static Lacuna open(Console console, String model, Options options) {
+        Lacuna opened = Lacuna.open(find(console, model), options);
+        console.notice(model + ": " + tier(options) + " kernels, context " + opened.context() + ", cache and operands "
                 + Size.of(opened.bytes()));
         return opened;
     }
