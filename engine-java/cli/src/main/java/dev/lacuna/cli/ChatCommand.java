@@ -75,6 +75,7 @@ final class ChatCommand implements Callable<Integer> {
         }
         if (request.model == null) announce();
         try (Lacuna opened = options.open(console, request.model == null ? Lacuna.DEFAULT_MODEL : request.model); Chat chat = opened.chat(system)) {
+            ModelOptions.requireTemplate(opened);
             chat.overflow(whenFull);
             // another answer each time, unless a seed is asked for
             Sampling usual = chat.sampling().withSeed(System.nanoTime());

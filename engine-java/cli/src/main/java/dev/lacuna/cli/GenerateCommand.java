@@ -62,6 +62,7 @@ final class GenerateCommand implements Callable<Integer> {
         long begun = System.nanoTime();
         try (Lacuna opened = options.open(console, model)) {
             long load = System.nanoTime() - begun;
+            if (chat) ModelOptions.requireTemplate(opened);
             int[] ids = chat ? opened.encode(List.of(Message.user(text))) : opened.encode(text);
             if (ids.length == 0) throw new Exit.UsageException("the prompt is empty");
             Generation generation = opened.generate(ids, chosen);

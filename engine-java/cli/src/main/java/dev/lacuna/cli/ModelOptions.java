@@ -3,12 +3,14 @@ package dev.lacuna.cli;
 import dev.lacuna.Lacuna;
 import dev.lacuna.Options;
 import dev.lacuna.hub.ModelStore;
+import dev.lacuna.model.ModelException;
 import dev.lacuna.ops.Backends;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.KvType;
 import dev.lacuna.ops.OpsOptions;
 import dev.lacuna.ops.OpsProvider;
 import dev.lacuna.tensor.Format;
+import dev.lacuna.text.ChatTemplate;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -73,6 +75,13 @@ final class ModelOptions {
     static Path find(Console console, String model) {
         ModelStore store = console.store().get();
         return store.pull(model, Meter.bytes(console));
+    }
+
+    /** Chat needs a template, the file's or a named one. */
+    static void requireTemplate(Lacuna opened) {
+        if (opened.hasTemplate()) return;
+        throw new ModelException(opened.spec().name() + " has no chat template: name one (--template " + String.join(", ", ChatTemplate.names())
+                + "), or use 'lacuna generate' with a plain prompt");
     }
 
     Options options(Console console) {

@@ -71,6 +71,11 @@ final class Repl {
         chat.history().stream().filter(m -> m.role().equals(Message.SYSTEM)).forEach(m -> system = m.content());
     }
 
+    /** What is typed so far at the prompt. */
+    String typed() {
+        return reader.getBuffer().toString();
+    }
+
     int run() {
         terminal.handle(Signal.INT, _ -> {
             Generation g = answering;

@@ -268,7 +268,7 @@ class CommandsTest {
                 failure(Exit.USAGE, "no question", "chat", model), failure(Exit.USAGE, "in quotes", "chat", model, "why", "so"),
                 failure(Exit.USAGE, "drop-oldest", "chat", model, "why", "--overflow", "all"),
                 failure(Exit.USAGE, "exclude each other", "tokenize", model, "--text", "a", "--text-file", "b"),
-                failure(Exit.USAGE, "there is no chat template 'nonsense'", "info", model, "--template", "nonsense"),
+                failure(Exit.USAGE, "there is no chat template named 'nonsense'", "info", model, "--template", "nonsense"),
                 failure(Exit.NO_MODEL, "there is no file", "info", folder.resolve("none.gguf").toString()),
                 failure(Exit.NO_MODEL, "did you mean smollm2-135m-instruct", "info", "smollm2-135m-instrct"),
                 failure(Exit.NO_MODEL, "is not in", "rm", "smollm2-135m-instruct"),

@@ -20,7 +20,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
-import java.util.concurrent.Callable;
+import java.util.function.BooleanSupplier;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
@@ -44,6 +44,7 @@ class ReplTest {
     private Lacuna model;
     private Chat chat;
     private Terminal terminal;
+    private Repl conversation;
     private FutureTask<Integer> repl;
 
     /** Output that can be waited for. */
@@ -78,8 +79,8 @@ class ReplTest {
         terminal = TerminalBuilder.builder().system(false).streams(typed, out).encoding(StandardCharsets.UTF_8).type("dumb").build();
         Console console = new Console(InputStream.nullInputStream(), new PrintStream(out, true, StandardCharsets.UTF_8),
                 new PrintStream(err, true, StandardCharsets.UTF_8), "012", Map.of(), () -> ModelStore.at(folder, Map.of()));
-        Callable<Integer> run = () -> new Repl(console, model, chat, terminal, folder.resolve("history")).run();
-        repl = new FutureTask<>(run);
+        conversation = new Repl(console, model, chat, terminal, folder.resolve("history"));
+        repl = new FutureTask<>(conversation::run);
         Thread.ofPlatform().daemon().start(repl);
     }
 
@@ -151,7 +152,7 @@ class ReplTest {
 
     @Test
     void interruptStopsTheAnswerAndNotTheProgram() throws Exception {
-        // drop-oldest has the model talk on until the context is full, which takes a while
+        // the model talks on until the context is full, which takes a while
         chat.sampling(Sampling.GREEDY.withMaxTokens(0));
         out.await(t -> t.contains("> "));
         int before = out.text().length();
@@ -174,17 +175,22 @@ class ReplTest {
     void interruptAtThePromptClearsTheLineAndTwiceLeaves() throws Exception {
         out.await(t -> t.contains("> "));
         type("half a quest");
-        out.await(t -> t.contains("half a quest"));
-        terminal.raise(Signal.INT);
-        out.await(t -> count(t, "> ") >= 2);
-        Thread.sleep(50); // the line reader sets its handler just after the prompt
-        terminal.raise(Signal.INT);
-        err.await(t -> t.contains("Ctrl-C again"));
-        out.await(t -> count(t, "> ") >= 3);
-        Thread.sleep(50);
-        terminal.raise(Signal.INT);
-        assertEquals(0, repl.get(30, TimeUnit.SECONDS));
+        until(() -> conversation.typed().equals("half a quest"), () -> {});
+        until(() -> conversation.typed().isEmpty(), () -> terminal.raise(Signal.INT));
+        until(() -> err.text().contains("Ctrl-C again"), () -> terminal.raise(Signal.INT));
+        until(repl::isDone, () -> terminal.raise(Signal.INT));
+        assertEquals(0, repl.get());
         assertEquals(0, chat.history().size());
+    }
+
+    /** Does something, again every two seconds (the line reader may not have been ready), until it shows. */
+    private static void until(BooleanSupplier shows, Runnable action) throws InterruptedException {
+        for (int attempt = 0; attempt < 10; attempt++) {
+            action.run();
+            for (int i = 0; i < 100 && !shows.getAsBoolean(); i++) Thread.sleep(20);
+            if (shows.getAsBoolean()) return;
+        }
+        throw new AssertionError("waited in vain");
     }
 
     @Test

@@ -1,0 +1,44 @@
+package dev.lacuna.kernels.cpu;
+
+import dev.lacuna.ops.Ops;
+import dev.lacuna.ops.OpsOptions;
+import dev.lacuna.ops.OpsProvider;
+import dev.lacuna.ops.UnsupportedKernelException;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** Offers {@code vector}, if the Vector API is there and has registers of at least 128 bits, and {@code plain}, which needs nothing. */
+public final class CpuProvider implements OpsProvider {
+    static final String VECTOR = "vector";
+    static final String PLAIN = "plain";
+    static final String FLAG = "add --add-modules jdk.incubator.vector to the java command";
+
+    @Override
+    public String name() {
+        return "cpu";
+    }
+
+    /** Why the Vector API cannot be used, or null. Only after this may a class be touched that links it. */
+    private static @Nullable String missing() {
+        if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) return FLAG;
+        return Lanes.BITS >= 128
+                ? null
+                : "the Vector API has registers of " + Lanes.BITS + " bits here: run on a processor with at least 128";
+    }
+
+    @Override
+    public List<Tier> tiers() {
+        String why = missing();
+        return List.of(new Tier(VECTOR, 200, why, why == null ? "Vector API, " + Lanes.BITS + " bits" : "Vector API"),
+                new Tier(PLAIN, 100, null, "plain Java"));
+    }
+
+    @Override
+    public Ops open(String tier, OpsOptions options) {
+        Team team = Team.of(options.threadsOrAll());
+        if (tier.equals(PLAIN)) return new CpuOps(new PlainKernels(), team);
+        String why = missing();
+        if (!tier.equals(VECTOR) || why != null) throw new UnsupportedKernelException("kernels '" + tier + "' cannot run here: " + why);
+        return new CpuOps(new VectorKernels(), team);
+    }
+}

@@ -1,0 +1,14 @@
+package dev.lacuna.kernels.cpu;
+
+import dev.lacuna.ops.InputPolicy;
+import dev.lacuna.ops.Weight;
+import dev.lacuna.tensor.Format;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * A matrix where it was found, usually in a mapped file.
+ *
+ * @param data  the rows as the format packs them, outside the heap
+ * @param bytes of a copy, if one had to be made
+ */
+record CpuWeight(int rows, int cols, Format format, InputPolicy policy, MemorySegment data, long bytes) implements Weight {}

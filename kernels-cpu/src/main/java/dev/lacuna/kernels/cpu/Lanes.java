@@ -1,0 +1,91 @@
+package dev.lacuna.kernels.cpu;
+
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
+import jdk.incubator.vector.ByteVector;
+import jdk.incubator.vector.DoubleVector;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.LongVector;
+import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * The vector shapes of this machine. Everything is written for 4, 8 or 16 floats; conditions on these constants cost nothing once compiled. Only
+ * classes behind the provider's check may touch this one.
+ */
+final class Lanes {
+    static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
+    static final int N = F.length();
+    static final int BITS = F.vectorBitSize();
+    static final VectorSpecies<Integer> I = IntVector.SPECIES_PREFERRED;
+    static final VectorSpecies<Double> D = DoubleVector.SPECIES_PREFERRED;
+    static final VectorSpecies<Long> L = LongVector.SPECIES_PREFERRED;
+    /** Shorts that are widened to one vector of ints, or to two where registers have less than 512 bits. */
+    static final VectorSpecies<Short> S = BITS >= 256 ? ShortVector.SPECIES_256 : ShortVector.SPECIES_128;
+    static final VectorSpecies<Byte> B = BITS >= 256 ? ByteVector.SPECIES_128 : ByteVector.SPECIES_64;
+    static final int SHORTS = S.length();
+    static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
+
+    private static final VectorSpecies<Byte> BYTES = BITS >= 512 ? ByteVector.SPECIES_128 : ByteVector.SPECIES_64;
+    private static final VectorSpecies<Short> HALVES = BITS >= 512
+            ? ShortVector.SPECIES_256
+            : BITS >= 256
+                    ? ShortVector.SPECIES_128
+                    : ShortVector.SPECIES_64;
+    private static final IntVector BYTE_OFFSETS = IntVector.zero(I).addIndex(8);
+
+    private Lanes() {}
+
+    /** {@code N} unsigned bytes as ints. */
+    static IntVector unsigned(MemorySegment from, long at) {
+        if (N >= 8)
+            return (IntVector) ByteVector.fromMemorySegment(BYTES, from, at, ORDER).convertShape(VectorOperators.ZERO_EXTEND_B2I, I, 0);
+        return IntVector.broadcast(I, from.get(PlainUnpack.INT, at)).lanewise(VectorOperators.LSHR, BYTE_OFFSETS).and(0xFF);
+    }
+
+    /** {@code N} signed bytes as ints. */
+    static IntVector signed(MemorySegment from, long at) {
+        if (N >= 8) return (IntVector) ByteVector.fromMemorySegment(BYTES, from, at, ORDER).convertShape(VectorOperators.B2I, I, 0);
+        return unsigned(from, at).lanewise(VectorOperators.LSHL, 24).lanewise(VectorOperators.ASHR, 24);
+    }
+
+    /** {@code N} 16-bit values as ints, not extended by sign. */
+    static IntVector sixteen(MemorySegment from, long at) {
+        return (IntVector) ShortVector.fromMemorySegment(HALVES, from, at, ORDER).convertShape(VectorOperators.ZERO_EXTEND_S2I, I, 0);
+    }
+
+    static FloatVector floats(IntVector v) {
+        return (FloatVector) v.convert(VectorOperators.I2F, 0);
+    }
+
+    /** Sums of one or two neighbours halves of shorts, as ints. */
+    static IntVector widened(ShortVector v) {
+        IntVector low = (IntVector) v.convertShape(VectorOperators.S2I, I, 0);
+        return SHORTS == N ? low : low.add((IntVector) v.convertShape(VectorOperators.S2I, I, 1));
+    }
+
+    /** {@code SHORTS} unsigned bytes. */
+    static ShortVector unsignedShorts(MemorySegment from, long at) {
+        return (ShortVector) ByteVector.fromMemorySegment(B, from, at, ORDER).convertShape(VectorOperators.ZERO_EXTEND_B2S, S, 0);
+    }
+
+    /** {@code SHORTS} signed bytes. */
+    static ShortVector shorts(MemorySegment from, long at) {
+        return (ShortVector) ByteVector.fromMemorySegment(B, from, at, ORDER).convertShape(VectorOperators.B2S, S, 0);
+    }
+
+    static ShortVector shorts(byte[] from, int at) {
+        return (ShortVector) ByteVector.fromArray(B, from, at).convertShape(VectorOperators.B2S, S, 0);
+    }
+
+    /** Stores ints that fit in bytes. */
+    static void store(IntVector v, byte[] to, int at) {
+        if (N >= 8) {
+            ((ByteVector) v.convertShape(VectorOperators.I2B, BYTES, 0)).intoArray(to, at);
+        } else {
+            for (int i = 0; i < N; i++) to[at + i] = (byte) v.lane(i);
+        }
+    }
+}

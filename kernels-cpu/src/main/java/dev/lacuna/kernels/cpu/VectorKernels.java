@@ -1,0 +1,174 @@
+package dev.lacuna.kernels.cpu;
+
+import static dev.lacuna.kernels.cpu.Lanes.D;
+import static dev.lacuna.kernels.cpu.Lanes.F;
+import static dev.lacuna.kernels.cpu.Lanes.N;
+import static dev.lacuna.kernels.cpu.Lanes.floats;
+
+import dev.lacuna.ops.Activation;
+import dev.lacuna.ops.KvSpec;
+import dev.lacuna.tensor.Format;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import jdk.incubator.vector.DoubleVector;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorOperators;
+import org.jspecify.annotations.Nullable;
+
+/** Loops in the Vector API, for registers of 128, 256 or 512 bits. */
+final class VectorKernels implements Kernels {
+    private static final FloatVector LANE = FloatVector.zero(F).addIndex(1);
+    private static final float GELU = (float) (2 * Math.sqrt(2 / Math.PI));
+
+    @Override
+    public String name() {
+        return "vector " + Lanes.BITS + " bits";
+    }
+
+    @Override
+    public void unpack(Format format, MemorySegment w, long at, int n, float[] to, int toAt) {
+        VectorUnpack.row(format, w, at, n, to, toAt);
+        Arrays.fill(to, toAt + n, toAt + Kernels.padded(n), 0);
+    }
+
+    @Override
+    public void unpackBytes(MemorySegment w, long at, int n, float[] to, int toAt) {
+        VectorUnpack.bytes(w, at, n, to, toAt);
+    }
+
+    @Override
+    public boolean hasIntegers(Format format) {
+        return VectorIntegers.has(format);
+    }
+
+    @Override
+    public void integers(Format format, MemorySegment w, int from, int to, int cols, Panel in, int x, float[] out, int outAt) {
+        VectorIntegers.rows(format, w, from, to, cols, in, x, out, outAt);
+    }
+
+    @Override
+    public void dots(float[] w, int rows, float[] x, int xAt, int xRows, int k, float[] out, int outAt, int stride) {
+        VectorDots.dots(w, rows, x, xAt, xRows, k, out, outAt, stride);
+    }
+
+    @Override
+    public void mix(float[] a, int aAt, int aStride, int m, int from, int to, float[] b, int n, float[] c, int cAt, int cStride) {
+        VectorDots.mix(a, aAt, aStride, m, from, to, b, n, c, cAt, cStride);
+    }
+
+    @Override
+    public double sum(double[] x, int n) {
+        DoubleVector sum = DoubleVector.zero(D);
+        int i = 0;
+        for (; i + D.length() <= n; i += D.length()) sum = sum.add(DoubleVector.fromArray(D, x, i));
+        double total = sum.reduceLanes(VectorOperators.ADD);
+        for (; i < n; i++) total += x[i];
+        return total;
+    }
+
+    @Override
+    public double squares(double[] x, int n, double mean) {
+        DoubleVector sum = DoubleVector.zero(D);
+        int i = 0;
+        for (; i + D.length() <= n; i += D.length()) {
+            DoubleVector v = DoubleVector.fromArray(D, x, i).sub(mean);
+            sum = v.fma(v, sum);
+        }
+        double total = sum.reduceLanes(VectorOperators.ADD);
+        for (; i < n; i++) total += (x[i] - mean) * (x[i] - mean);
+        return total;
+    }
+
+    @Override
+    public void quantize(float[] x, int at, int n, byte[] q, float[] scale, float[] sum) {
+        for (int b = 0; b < n; b += CpuAct.BLOCK) {
+            FloatVector most = FloatVector.zero(F);
+            for (int i = b; i < b + CpuAct.BLOCK; i += N) most = most.max(FloatVector.fromArray(F, x, at + i).abs());
+            float d = most.reduceLanes(VectorOperators.MAX) / 127;
+            float inverse = d < Float.MIN_NORMAL ? 0 : 1 / d;
+            IntVector total = IntVector.zero(Lanes.I);
+            for (int i = b; i < b + CpuAct.BLOCK; i += N) {
+                FloatVector rounded = FloatVector.fromArray(F, x, at + i).mul(inverse).add(VectorMath.ROUND).sub(VectorMath.ROUND);
+                IntVector v = (IntVector) rounded.convert(VectorOperators.F2I, 0);
+                total = total.add(v);
+                Lanes.store(v, q, i);
+                floats(v).mul(d).intoArray(x, at + i);
+            }
+            scale[b / CpuAct.BLOCK] = d;
+            sum[b / CpuAct.BLOCK] = total.reduceLanes(VectorOperators.ADD) * d;
+        }
+    }
+
+    @Override
+    public void activate(Activation f, float[] gate, float @Nullable [] up, int at, int n) {
+        for (int i = at; i < at + Kernels.padded(n); i += N) {
+            FloatVector x = FloatVector.fromArray(F, gate, i);
+            FloatVector y = switch (f) {
+                case SILU -> VectorMath.gated(x, x);
+                // x / 2 * (1 + tanh(u)) = x / (1 + exp(-2u))
+                case GELU_TANH -> VectorMath.gated(x, x.mul(x).mul(x).mul(0.044715f).add(x).mul(GELU));
+                case RELU -> x.max(0);
+            };
+            if (up != null) y = y.mul(FloatVector.fromArray(F, up, i));
+            y.intoArray(gate, i);
+        }
+    }
+
+    @Override
+    public void cap(float[] x, int at, int n, float cap) {
+        for (int i = at; i < at + Kernels.padded(n); i += N) {
+            VectorMath.tanh(FloatVector.fromArray(F, x, i).div(cap)).mul(cap).intoArray(x, i);
+        }
+    }
+
+    @Override
+    public float scores(float[] s, int at, int from, int to, float scale, float @Nullable [] scales, float cap) {
+        FloatVector most = FloatVector.broadcast(F, Float.NEGATIVE_INFINITY);
+        for (int i = 0; i < KvSpec.BLOCK; i += N) {
+            FloatVector v = FloatVector.fromArray(F, s, at + i).mul(scale);
+            if (scales != null) v = v.mul(FloatVector.fromArray(F, scales, i));
+            if (cap != 0) v = VectorMath.tanh(v.div(cap)).mul(cap);
+            VectorMask<Float> hidden = LANE.compare(VectorOperators.LT, from - i).or(LANE.compare(VectorOperators.GE, to - i));
+            v = v.blend(Float.NEGATIVE_INFINITY, hidden);
+            v.intoArray(s, at + i);
+            most = most.max(v);
+        }
+        return most.reduceLanes(VectorOperators.MAX);
+    }
+
+    @Override
+    public float exps(float[] s, int at, float max) {
+        FloatVector sum = FloatVector.zero(F);
+        for (int i = at; i < at + KvSpec.BLOCK; i += N) {
+            FloatVector y = VectorMath.exp(FloatVector.fromArray(F, s, i).sub(max));
+            y.intoArray(s, i);
+            sum = sum.add(y);
+        }
+        return sum.reduceLanes(VectorOperators.ADD);
+    }
+
+    @Override
+    public void scale(float[] x, int at, int n, float factor) {
+        for (int i = at; i < at + n; i++) x[i] *= factor;
+    }
+
+    @Override
+    public void scale(float[] x, int at, int n, float[] factors) {
+        for (int i = 0; i < n; i++) x[at + i] *= factors[i];
+    }
+
+    @Override
+    public int above(float[] x, int from, int to, float limit) {
+        int i = from;
+        for (; i + N <= to; i += N) {
+            VectorMask<Float> not = FloatVector.fromArray(F, x, i).compare(VectorOperators.LE, limit).not();
+            if (not.anyTrue()) return i + not.firstTrue();
+        }
+        for (; i < to; i++) {
+            if (!(x[i] <= limit)) return i;
+        }
+        return to;
+    }
+}
