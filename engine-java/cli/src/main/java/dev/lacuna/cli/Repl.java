@@ -81,7 +81,7 @@ final class Repl {
             Generation g = answering;
             if (g != null) g.cancel();
         });
-        console.notice("talk to " + model.spec().name() + "; /help tells what else there is, Ctrl-D leaves");
+        console.notice("/help tells what can be said besides questions, Ctrl-D leaves");
         boolean interrupted = false;
         while (true) {
             String line;
