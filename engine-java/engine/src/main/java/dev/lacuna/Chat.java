@@ -42,6 +42,12 @@ public final class Chat implements AutoCloseable {
         return this;
     }
 
+    /** How the next answers are sampled. */
+    public Sampling sampling() {
+        return sampling;
+    }
+
+    /** What to do when the conversation outgrows the context; at first {@link Overflow#REFUSE}. */
     public Chat overflow(Overflow o) {
         overflow = o;
         return this;

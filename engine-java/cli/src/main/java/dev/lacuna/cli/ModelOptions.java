@@ -1,0 +1,133 @@
+package dev.lacuna.cli;
+
+import dev.lacuna.Lacuna;
+import dev.lacuna.Options;
+import dev.lacuna.hub.ModelStore;
+import dev.lacuna.model.ModelException;
+import dev.lacuna.ops.Backends;
+import dev.lacuna.ops.InputPolicy;
+import dev.lacuna.ops.KvType;
+import dev.lacuna.ops.OpsOptions;
+import dev.lacuna.ops.OpsProvider;
+import dev.lacuna.tensor.Format;
+import dev.lacuna.text.ChatTemplate;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** How a model is opened; the same for every command that runs one. */
+final class ModelOptions {
+    @Option(names = "--ctx", paramLabel = "N", description = "Most tokens of a conversation (default: what the model was made for, at most 8192).")
+    int context;
+
+    @Option(names = "--threads", paramLabel = "N", description = "Threads (default: one for each processor).")
+    int threads;
+
+    @Option(names = "--kv", paramLabel = "TYPE", defaultValue = "f16", description = "Packing of the cache: f32, f16 (default) or int8.")
+    String kv = "f16";
+
+    @Option(names = "--kernels", paramLabel = "TIER", description = "vector, plain or reference (default: the fastest that runs here).")
+    @Nullable
+    String kernels;
+
+    @Option(names = "--weights", paramLabel = "FORMAT", description = "Re-encode the matrices at load: F32, F16, BF16, Q8_0, Q4_0, ...")
+    @Nullable
+    String weights;
+
+    @Option(names = "--activations", paramLabel = "TYPE", defaultValue = "i8",
+            description = "Inputs of products with packed weights: i8 (default; a scale per 32) or f32.")
+    String activations = "i8";
+
+    @Option(names = "--layers", paramLabel = "N", split = ",", description = "Keep only these layers, e.g. 0,2,4.")
+    List<Integer> layers = new ArrayList<>();
+
+    @Option(names = "--template", paramLabel = "NAME", description = "Chat template by name, e.g. chatml, alpaca, vicuna (default: the file's).")
+    @Nullable
+    String template;
+
+    @Option(names = "--strict", description = "Fail rather than fall back to slower kernels.")
+    boolean strict;
+
+    /** Fetches the model if it is not here, and opens it. */
+    Lacuna open(Console console, String model) {
+        Options options = options(console);
+        return open(console, model, options);
+    }
+
+    /** The same, with the least context that the command needs where the user names none. */
+    Lacuna open(Console console, String model, int leastContext) {
+        Options options = options(console);
+        return open(console, model, context > 0 ? options : options.withContext(leastContext));
+    }
+
+    private static Lacuna open(Console console, String model, Options options) {
+        Lacuna opened = Lacuna.open(find(console, model), options);
+        console.notice(model + ": " + tier(options) + " kernels, context " + opened.context() + ", cache and operands "
+                + Size.of(opened.bytes()));
+        return opened;
+    }
+
+    /** Where the model is on this machine; fetched if it is not yet. */
+    static Path find(Console console, String model) {
+        ModelStore store = console.store().get();
+        return store.pull(model, Meter.bytes(console));
+    }
+
+    /** Chat needs a template, the file's or a named one. */
+    static void requireTemplate(Lacuna opened) {
+        if (opened.hasTemplate()) return;
+        throw new ModelException(opened.spec().name() + " has no chat template: name one (--template " + String.join(", ", ChatTemplate.names())
+                + "), or use 'lacuna generate' with a plain prompt");
+    }
+
+    Options options(Console console) {
+        if (context < 0) throw new Exit.UsageException("--ctx must be positive, not " + context);
+        int[] keep = layers.isEmpty() ? null : layers.stream().mapToInt(Integer::intValue).toArray();
+        return new Options(context, 1, new OpsOptions(threads, kernels, strict), kvType(), policy(), format(), keep, template, Meter.bytes(console));
+    }
+
+    private KvType kvType() {
+        return switch (kv.toLowerCase(Locale.ROOT)) {
+            case "f32" -> KvType.F32;
+            case "f16" -> KvType.F16;
+            case "int8", "i8" -> KvType.I8;
+            default -> throw new Exit.UsageException("--kv is f32, f16 or int8, not " + kv);
+        };
+    }
+
+    private InputPolicy policy() {
+        return switch (activations.toLowerCase(Locale.ROOT)) {
+            case "f32" -> InputPolicy.F32;
+            case "i8", "int8" -> InputPolicy.I8;
+            default -> throw new Exit.UsageException("--activations is i8 or f32, not " + activations);
+        };
+    }
+
+    private @Nullable Format format() {
+        if (weights == null) return null;
+        return Format.named(weights).orElseThrow(() -> new Exit.UsageException("--weights knows " + Format.ALL + ", not " + weights));
+    }
+
+    /** The tier that these options run on. */
+    static String tier(Options options) {
+        String wanted = options.kernels().kernels();
+        if (wanted != null) return wanted;
+        return Backends.find().tiers().stream().filter(OpsProvider.Tier::runnable).map(OpsProvider.Tier::name).findFirst().orElse("none");
+    }
+
+    /** What every measured result says of the way it was computed. */
+    static void describe(Map<String, Object> json, Lacuna model) {
+        Options o = model.options();
+        json.put("kernels", tier(o));
+        json.put("threads", o.kernels().threadsOrAll());
+        json.put("activations", o.activations().toString());
+        json.put("kv", o.kv() == KvType.I8 ? "int8" : o.kv().name().toLowerCase(Locale.ROOT));
+        json.put("weights", o.weights() == null ? "file" : o.weights().name());
+        json.put("context", model.context());
+        json.put("cacheBytes", model.bytes());
+    }
+}
