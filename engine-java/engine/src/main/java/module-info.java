@@ -5,9 +5,14 @@ module dev.lacuna.engine {
     requires tools.jackson.databind;
     requires java.net.http;
 
+    exports dev.lacuna;
     exports dev.lacuna.files;
+    exports dev.lacuna.generate;
+    exports dev.lacuna.hub;
+    exports dev.lacuna.model;
     exports dev.lacuna.ops;
     exports dev.lacuna.tensor;
+    exports dev.lacuna.text;
 
     uses dev.lacuna.ops.OpsProvider;
 }

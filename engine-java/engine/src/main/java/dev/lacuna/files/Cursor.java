@@ -91,7 +91,8 @@ final class Cursor {
     /** A count of things that take at least {@code size} bytes each, once it is certain that the file has room for them. */
     int items(long count, int size) {
         long remaining = bytes.byteSize() - position;
-        if (count > remaining / size) throw fail("truncated: " + count + " items of " + size + " bytes or more, where the file has " + remaining + " bytes left");
+        if (count > remaining / size)
+            throw fail("truncated: " + count + " items of " + size + " bytes or more, where the file has " + remaining + " bytes left");
         if (count > Integer.MAX_VALUE - 8) throw fail(count + " items are more than an array holds");
         return (int) count;
     }

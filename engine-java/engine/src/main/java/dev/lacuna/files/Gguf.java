@@ -57,6 +57,7 @@ public final class Gguf implements ModelFile {
      *
      * @throws ModelFileException if one cannot be read or is malformed
      */
+    @SuppressWarnings("MustBeClosedChecker") // the arena is the model's, and close() closes it
     public static Gguf open(Path path) {
         Arena arena = Arena.ofShared();
         try {
@@ -70,12 +71,14 @@ public final class Gguf implements ModelFile {
 
     private static GgufPart map(Path path, Arena arena) {
         // a pipe would block the opening of it
-        if (!Files.isRegularFile(path)) throw new ModelFileException(path, "file", Files.exists(path) ? "is not a regular file" : "does not exist");
+        if (!Files.isRegularFile(path))
+            throw new ModelFileException(path, "file", Files.exists(path) ? "is not a regular file" : "does not exist");
         MemorySegment bytes;
         try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
             long size = channel.size();
             bytes = channel.map(MapMode.READ_ONLY, 0, size, arena);
-            if (channel.size() != size) throw new ModelFileException(path, "file", "is being written: its length changed while it was opened");
+            if (channel.size() != size)
+                throw new ModelFileException(path, "file", "is being written: its length changed while it was opened");
         } catch (IOException e) {
             throw new ModelFileException(path, "file", "cannot be read: " + e.getMessage(), e);
         }
@@ -85,7 +88,8 @@ public final class Gguf implements ModelFile {
     private static List<GgufPart> parts(GgufPart first, Arena arena) {
         List<GgufPart> parts = new ArrayList<>(List.of(first));
         long count = first.integer("split.count", 0);
-        if (count < 0 || count > MOST_PARTS) throw new ModelFileException(first.path(), "key \"split.count\"", count + " parts; up to " + MOST_PARTS + " are read");
+        if (count < 0 || count > MOST_PARTS)
+            throw new ModelFileException(first.path(), "key \"split.count\"", count + " parts; up to " + MOST_PARTS + " are read");
         if (count < 2) return parts;
         Path file = first.path().toAbsolutePath();
         Matcher name = PART.matcher(String.valueOf(file.getFileName()));
@@ -100,14 +104,16 @@ public final class Gguf implements ModelFile {
         for (int i = 1; i < count; i++) {
             GgufPart part = map(file.resolveSibling(name.group(1) + "%05d-of-".formatted(i + 1) + name.group(3) + name.group(4)), arena);
             if (part.integer("split.no", -1) != i || part.integer("split.count", -1) != count) {
-                throw new ModelFileException(part.path(), "key \"split.no\"", "is not part " + (i + 1) + " of " + count + ", as its name says");
+                throw new ModelFileException(part.path(), "key \"split.no\"",
+                        "is not part " + (i + 1) + " of " + count + ", as its name says");
             }
             parts.add(part);
         }
         long expected = first.integer("split.tensors.count", -1);
         long found = parts.stream().mapToLong(p -> p.entries().size()).sum();
         if (expected >= 0 && expected != found) {
-            throw new ModelFileException(first.path(), "key \"split.tensors.count\"", expected + " tensors announced, the parts hold " + found);
+            throw new ModelFileException(first.path(), "key \"split.tensors.count\"",
+                    expected + " tensors announced, the parts hold " + found);
         }
         return parts;
     }

@@ -18,8 +18,7 @@ import java.util.Optional;
 /** One GGUF file, parsed. The layout is header, metadata, tensor table, padding, data; see the GGUF specification in the ggml project. */
 record GgufPart(Path path, Map<String, Object> metadata, Map<String, Entry> entries) {
     /** A row of the tensor table and, where the engine can read it, its bytes. */
-    record Entry(TensorInfo info, Optional<Tensor> tensor) {
-    }
+    record Entry(TensorInfo info, Optional<Tensor> tensor) {}
 
     static final long MAGIC = 0x46554747; // "GGUF"
     static final int MOST_KEYS = 65_536;
@@ -48,7 +47,8 @@ record GgufPart(Path path, Map<String, Object> metadata, Map<String, Entry> entr
         if (magic == SWAPPED_MAGIC || (magic == MAGIC && version != 0 && (version & 0xFFFF) == 0)) {
             throw in.fail("a big-endian GGUF file; only little-endian ones are read");
         }
-        if (magic != MAGIC) throw in.fail("not a GGUF file: it begins with the bytes 0x" + Integer.toHexString(Integer.reverseBytes((int) magic)));
+        if (magic != MAGIC)
+            throw in.fail("not a GGUF file: it begins with the bytes 0x" + Integer.toHexString(Integer.reverseBytes((int) magic)));
         if (version != 2 && version != 3) throw in.fail("GGUF version " + version + "; 2 and 3 are supported: convert the model again");
         int tensors = count(in, "tensors", MOST_TENSORS, LEAST_TENSOR);
         int keys = count(in, "metadata keys", MOST_KEYS, LEAST_KEY);
@@ -99,54 +99,57 @@ record GgufPart(Path path, Map<String, Object> metadata, Map<String, Entry> entr
     private static Object array(Cursor in) {
         int type = in.i32();
         long count = in.u64();
-        switch (type) {
-        case 0, 1, 2, 3, 5 -> {
-            int[] out = new int[in.items(count, type < 2 ? 1 : type < 4 ? 2 : 4)];
-            for (int i = 0; i < out.length; i++) {
-                out[i] = switch (type) {
-                    case 0 -> in.u8();
-                    case 1 -> in.i8();
-                    case 2 -> in.u16();
-                    case 3 -> in.i16();
-                    default -> in.i32();
-                };
+        return switch (type) {
+            case 0, 1, 2, 3, 5 -> ints(in, type, count);
+            case 4, 10, 11 -> longs(in, type, count);
+            case 6 -> {
+                float[] out = new float[in.items(count, 4)];
+                for (int i = 0; i < out.length; i++) out[i] = Float.intBitsToFloat(in.i32());
+                yield out;
             }
-            return out;
+            case 7 -> {
+                boolean[] out = new boolean[in.items(count, 1)];
+                for (int i = 0; i < out.length; i++) out[i] = in.bool();
+                yield out;
+            }
+            case 8 -> {
+                String[] out = new String[in.items(count, 8)];
+                for (int i = 0; i < out.length; i++) out[i] = in.string(LONGEST_STRING);
+                yield out;
+            }
+            case 9 -> throw in.fail("an array of arrays; arrays hold numbers, booleans or strings");
+            case 12 -> {
+                double[] out = new double[in.items(count, 8)];
+                for (int i = 0; i < out.length; i++) out[i] = Double.longBitsToDouble(in.i64());
+                yield out;
+            }
+            default -> throw in.fail("an array of value type " + Integer.toUnsignedString(type) + ", which is unknown");
+        };
+    }
+
+    private static int[] ints(Cursor in, int type, long count) {
+        int[] out = new int[in.items(count, type < 2 ? 1 : type < 4 ? 2 : 4)];
+        for (int i = 0; i < out.length; i++) {
+            out[i] = switch (type) {
+                case 0 -> in.u8();
+                case 1 -> in.i8();
+                case 2 -> in.u16();
+                case 3 -> in.i16();
+                default -> in.i32();
+            };
         }
-        case 4, 10, 11 -> {
-            long[] out = new long[in.items(count, type == 4 ? 4 : 8)];
-            for (int i = 0; i < out.length; i++) out[i] = type == 4 ? in.u32() : type == 10 ? in.u64() : in.i64();
-            return out;
-        }
-        case 6 -> {
-            float[] out = new float[in.items(count, 4)];
-            for (int i = 0; i < out.length; i++) out[i] = Float.intBitsToFloat(in.i32());
-            return out;
-        }
-        case 7 -> {
-            boolean[] out = new boolean[in.items(count, 1)];
-            for (int i = 0; i < out.length; i++) out[i] = in.bool();
-            return out;
-        }
-        case 8 -> {
-            String[] out = new String[in.items(count, 8)];
-            for (int i = 0; i < out.length; i++) out[i] = in.string(LONGEST_STRING);
-            return out;
-        }
-        case 9 -> throw in.fail("an array of arrays; arrays hold numbers, booleans or strings");
-        case 12 -> {
-            double[] out = new double[in.items(count, 8)];
-            for (int i = 0; i < out.length; i++) out[i] = Double.longBitsToDouble(in.i64());
-            return out;
-        }
-        default -> throw in.fail("an array of value type " + Integer.toUnsignedString(type) + ", which is unknown");
-        }
+        return out;
+    }
+
+    private static long[] longs(Cursor in, int type, long count) {
+        long[] out = new long[in.items(count, type == 4 ? 4 : 8)];
+        for (int i = 0; i < out.length; i++) out[i] = type == 4 ? in.u32() : type == 10 ? in.u64() : in.i64();
+        return out;
     }
 
     /** A row of the table before the place of the data is known. */
     @SuppressWarnings("ArrayRecordComponent") // lives only while the table is read
-    private record Row(String name, long[] dims, long type, long offset) {
-    }
+    private record Row(String name, long[] dims, long type, long offset) {}
 
     private void readTable(Cursor in, int count) {
         in.at("key \"general.alignment\"");

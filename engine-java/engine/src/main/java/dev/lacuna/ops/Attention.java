@@ -9,6 +9,7 @@ package dev.lacuna.ops;
  * @param window   positions seen back, the own one included; 0: all
  * @param softCap  scores become {@code softCap * tanh(score / softCap)}; 0: no cap
  */
+@SuppressWarnings("ArrayRecordComponent") // never compared
 public record Attention(int[] kvOf, int headSize, float scale, int window, float softCap) {
     public int heads() {
         return kvOf.length;

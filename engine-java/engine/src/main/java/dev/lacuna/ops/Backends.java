@@ -33,7 +33,8 @@ public final class Backends {
 
     /** Every tier, the fastest first. */
     public List<OpsProvider.Tier> tiers() {
-        return providers.stream().flatMap(p -> p.tiers().stream()).sorted(Comparator.comparingInt(OpsProvider.Tier::score).reversed()).toList();
+        return providers.stream().flatMap(p -> p.tiers().stream()).sorted(Comparator.comparingInt(OpsProvider.Tier::score).reversed())
+                .toList();
     }
 
     /** Why providers that are there could not be loaded. */
@@ -56,6 +57,7 @@ public final class Backends {
                 return new CheckedOps(p.open(tier, options));
             }
         }
-        throw new UnsupportedKernelException("there are no kernels '" + tier + "'; there are " + tiers().stream().map(OpsProvider.Tier::name).toList());
+        throw new UnsupportedKernelException(
+                "there are no kernels '" + tier + "'; there are " + tiers().stream().map(OpsProvider.Tier::name).toList());
     }
 }

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -16,10 +17,14 @@ import org.jspecify.annotations.Nullable;
  * cost a few comparisons for each call, none for each value.
  */
 public final class CheckedOps implements Ops {
+    private static final AtomicInteger OPEN = new AtomicInteger();
+
     private final Ops ops;
-    private final Map<Object, Room> operands = new IdentityHashMap<>();
+    private final IdentityHashMap<Object, Room> operands = new IdentityHashMap<>();
     private final Set<Object> placed = Collections.newSetFromMap(new IdentityHashMap<>());
-    private final Map<Object, Object> pools = new IdentityHashMap<>();
+    private final IdentityHashMap<Object, Set<Use>> uses = new IdentityHashMap<>();
+    private final Set<Object> rooms = Collections.newSetFromMap(new IdentityHashMap<>());
+    private final IdentityHashMap<Object, Object> pools = new IdentityHashMap<>();
     private final Map<Step, Bounds> bounds = new HashMap<>();
     private final AtomicBoolean busy = new AtomicBoolean();
     private @Nullable Batch batch;
@@ -28,6 +33,12 @@ public final class CheckedOps implements Ops {
 
     CheckedOps(Ops ops) {
         this.ops = ops;
+        OPEN.incrementAndGet();
+    }
+
+    /** How many kernels, workspaces and caches of this process are not closed yet: what leak checks count. */
+    public static int open() {
+        return OPEN.get();
     }
 
     /** What the recorded body of a step assumes of every batch that is replayed with it. */
@@ -38,21 +49,26 @@ public final class CheckedOps implements Ops {
 
         void check(Batch b) {
             for (int r = 0; r < b.rows(); r++) {
-                require(b.id(r) >= 0 && b.id(r) < ids, "row %d has token %d, the table has %d rows", r, b.id(r), ids);
-                require(b.pos(r) >= 0 && b.pos(r) < positions, "row %d is at position %d, the rotation table ends at %d", r, b.pos(r), positions);
-                require(b.seq(r) < 0 || b.pos(r) / KvSpec.BLOCK < b.kvBlocks(), "row %d is at position %d, its block table has %d blocks", r,
+                require(b.id(r) >= 0, "row %d has token %d", r, b.id(r));
+                require(b.pos(r) >= 0, "row %d is at position %d", r, b.pos(r));
+                require(b.id(r) < ids, "row %d has token %d, the table has %d rows", r, b.id(r), ids);
+                require(b.pos(r) < positions, "row %d is at position %d, the rotation table ends at %d", r, b.pos(r), positions);
+                require(b.seq(r) < 0 || b.pos(r) / KvSpec.BLOCK < b.kvBlocks(), "row %d is at position %d, its block table has %d blocks",
+                        r,
                         b.pos(r), b.kvBlocks());
                 require(b.seq(r) < 0 || b.block(b.seq(r), b.pos(r)) > 0, "row %d of a sequence writes to the scrap block", r);
             }
             for (int s = 0; s < b.seqs(); s++) {
                 for (int i = 0; i < b.kvBlocks(); i++) {
                     int block = b.block(s, i * KvSpec.BLOCK);
-                    require(block >= 0 && block < blocks, "sequence %d has block %d, the cache has %d", s, block, blocks);
+                    require(block >= 0, "sequence %d has block %d", s, block);
+                    require(block < blocks, "sequence %d has block %d, the cache has %d", s, block, blocks);
                 }
             }
         }
     }
 
+    @SuppressWarnings("AnnotateFormatMethod") // would need a library
     private static void require(boolean condition, String message, Object... args) {
         if (!condition) throw new IllegalArgumentException(message.formatted(args));
     }
@@ -81,15 +97,18 @@ public final class CheckedOps implements Ops {
         require(!uses.isEmpty(), "%s is placed for no use", tensors.getFirst().name());
         int cols = tensors.getFirst().cols();
         for (Tensor t : tensors) {
-            require(t.cols() == cols, "%s has %d columns, %s beside it %d: they cannot share an input", t.name(), t.cols(), tensors.getFirst().name(),
+            require(t.cols() == cols, "%s has %d columns, %s beside it %d: they cannot share an input", t.name(), t.cols(),
+                    tensors.getFirst().name(),
                     cols);
             boolean floats = t.format().kind() == Format.Kind.FLOAT;
             if (floats && !policy.equals(InputPolicy.F32)) {
-                throw new UnsupportedKernelException(t.name() + " is " + t.format() + ": float formats take F32 activations, not " + policy);
+                throw new UnsupportedKernelException(
+                        t.name() + " is " + t.format() + ": float formats take F32 activations, not " + policy);
             }
         }
         List<Weight> weights = ops.place(tensors, policy, uses);
         placed.addAll(weights);
+        for (Weight w : weights) this.uses.put(w, Set.copyOf(uses));
         return weights;
     }
 
@@ -105,6 +124,8 @@ public final class CheckedOps implements Ops {
     public KvPool kv(KvSpec spec, int blocks) {
         requireOutside("kv");
         require(blocks >= 2, "a cache needs the scrap block and at least one more, not %d", blocks);
+        require(spec.headSize() > 0, "a cache of heads of %d values", spec.headSize());
+        for (int h : spec.kvHeads()) require(h >= 0, "a cache layer of %d heads", h);
         KvPool pool = ops.kv(spec, blocks);
         pools.put(pool, pool);
         return new Pool(pool);
@@ -116,6 +137,11 @@ public final class CheckedOps implements Ops {
 
         Pool(KvPool pool) {
             this.pool = pool;
+            OPEN.incrementAndGet();
+        }
+
+        CheckedOps owner() {
+            return CheckedOps.this;
         }
 
         private KvPool open() {
@@ -126,6 +152,11 @@ public final class CheckedOps implements Ops {
         private KvPool block(int block) {
             require(block >= 0 && block < pool.blocks(), "block %d of a cache of %d", block, pool.blocks());
             return open();
+        }
+
+        private void layer(int layer) {
+            require(layer >= 0 && layer < pool.spec().kvHeads().length, "layer %d of a cache of %d layers", layer,
+                    pool.spec().kvHeads().length);
         }
 
         @Override
@@ -153,25 +184,34 @@ public final class CheckedOps implements Ops {
         @Override
         public float[] readKeys(int layer, int block) {
             requireOutside("readKeys");
+            layer(layer);
             return block(block).readKeys(layer, block);
         }
 
         @Override
         public float[] readValues(int layer, int block) {
             requireOutside("readValues");
+            layer(layer);
             return block(block).readValues(layer, block);
         }
 
         @Override
         public void close() {
-            if (pools.remove(pool) != null) pool.close();
+            if (!pools.containsKey(pool)) return;
+            requireOutside("close");
+            pools.remove(pool);
+            OPEN.decrementAndGet();
+            bounds.clear();
+            pool.close();
         }
     }
 
     @Override
     public Workspace workspace(Limits max) {
         requireOutside("workspace");
-        return new Room(ops.workspace(max));
+        Room room = new Room(ops.workspace(max));
+        rooms.add(room);
+        return room;
     }
 
     /** A workspace that remembers what it handed out. */
@@ -181,6 +221,7 @@ public final class CheckedOps implements Ops {
 
         Room(Workspace room) {
             this.room = room;
+            OPEN.incrementAndGet();
         }
 
         private <T> T known(T operand) {
@@ -229,7 +270,10 @@ public final class CheckedOps implements Ops {
             if (shut) return;
             requireOutside("close");
             shut = true;
+            OPEN.decrementAndGet();
             operands.values().removeIf(r -> r == this);
+            rooms.remove(this);
+            bounds.clear();
             room.close();
         }
     }
@@ -244,9 +288,9 @@ public final class CheckedOps implements Ops {
         return ops.captures();
     }
 
-    /** What is still open, for leak checks: workspaces' operands and caches. */
+    /** What is still open, for leak checks: workspaces, their operands, and caches. */
     public int openOperands() {
-        return operands.size() + pools.size();
+        return rooms.size() + operands.size() + pools.size();
     }
 
     // ---- one step
@@ -285,7 +329,12 @@ public final class CheckedOps implements Ops {
         Batch b = requireInside(op);
         Room room = operands.get(a);
         if (room == null) throw new IllegalStateException(op + ": " + name + " is not an activation of an open workspace here");
-        require(b.rows() <= room.limits().rows(), "%s: the step has %d rows, %s has room for %d", op, b.rows(), name, room.limits().rows());
+        Limits limits = room.limits();
+        require(b.rows() <= limits.rows(), "%s: the step has %d rows, %s has room for %d", op, b.rows(), name, limits.rows());
+        require(b.seqs() <= limits.seqs() && b.kvBlocks() <= limits.kvBlocks(),
+                "%s: the step has %d sequences of up to %d cache blocks, the workspace of %s has room for %d of %d", op, b.seqs(),
+                b.kvBlocks(), name,
+                limits.seqs(), limits.kvBlocks());
         require(a.cols() == cols, "%s: %s has %d columns, needs %d", op, name, a.cols(), cols);
     }
 
@@ -299,13 +348,24 @@ public final class CheckedOps implements Ops {
         require(v.size() == size, "%s: %s has %d values, needs %d", op, name, v.size(), size);
     }
 
+    @SuppressWarnings("ReferenceEquality") // operands are what they are, not what they hold
+    private static void distinct(String what, Act a, Act b) {
+        require(a != b, "%s are one activation", what);
+    }
+
     private void norm(String op, Norm n, int dim) {
         values(op, "gain", n.gain(), dim);
         if (n.bias() != null) values(op, "bias", n.bias(), dim);
     }
 
+    private void use(String op, Weight w, Use use) {
+        Set<Use> known = uses.get(w);
+        if (known == null) throw new IllegalStateException(op + ": the weight was not placed here");
+        require(known.contains(use), "%s: the weight was placed for %s, not for %s", op, known, use);
+    }
+
     private void weight(String op, Act x, Linear w) {
-        if (!placed.contains(w.weight())) throw new IllegalStateException(op + ": the weight was not placed here");
+        use(op, w.weight(), Use.PRODUCT);
         act(op, "x", x, w.weight().cols());
         require(x.policy().equals(w.weight().policy()), "%s: x is packed as %s, the weight takes %s", op, x.policy(), w.weight().policy());
         if (w.bias() != null) values(op, "bias", w.bias(), w.weight().rows());
@@ -313,14 +373,15 @@ public final class CheckedOps implements Ops {
 
     @Override
     public void embed(Weight table, float scale, Act x) {
-        if (!placed.contains(table)) throw new IllegalStateException("embed: the table was not placed here");
+        use("embed", table, Use.EMBED);
         act("embed", "x", x, table.cols());
         bound(table.rows(), Integer.MAX_VALUE, Integer.MAX_VALUE);
         ops.embed(table, scale, x);
     }
 
     @Override
-    public void addNorm(Act residual, @Nullable Act delta, @Nullable Norm post, @Nullable Norm norm, boolean keepNormed, @Nullable Act out) {
+    public void addNorm(Act residual, @Nullable Act delta, @Nullable Norm post, @Nullable Norm norm, boolean keepNormed,
+            @Nullable Act out) {
         int dim = residual.cols();
         floats("addNorm", "residual", residual, dim);
         if (delta != null) floats("addNorm", "delta", delta, dim);
@@ -337,12 +398,14 @@ public final class CheckedOps implements Ops {
     public void linear(Act x, Linear w, Act y) {
         weight("linear", x, w);
         floats("linear", "y", y, w.weight().rows());
+        distinct("linear: x and y", x, y);
         ops.linear(x, w, y);
     }
 
     private KvPool cache(String op, KvPool kv, int layer) {
-        if (!(kv instanceof Pool pool)) throw new IllegalArgumentException(op + ": the cache was not made here");
-        require(layer >= 0 && layer < kv.spec().kvHeads().length, "%s: layer %d of a cache of %d layers", op, layer, kv.spec().kvHeads().length);
+        if (!(kv instanceof Pool pool) || pool.owner() != this) throw new IllegalArgumentException(op + ": the cache was not made here");
+        require(layer >= 0 && layer < kv.spec().kvHeads().length, "%s: layer %d of a cache of %d layers", op, layer,
+                kv.spec().kvHeads().length);
         return pool.open();
     }
 
@@ -377,8 +440,12 @@ public final class CheckedOps implements Ops {
         require(a.headSize() == size, "attend: heads of %d, the cache has heads of %d", a.headSize(), size);
         floats("attend", "q", q, a.heads() * size);
         act("attend", "out", out, a.heads() * size);
-        for (int h : a.kvOf()) require(h >= 0 && h < kv.spec().kvHeads()[layer], "attend: a query head reads key head %d of %d", h,
-                kv.spec().kvHeads()[layer]);
+        for (int h : a.kvOf())
+            require(h >= 0 && h < kv.spec().kvHeads()[layer], "attend: a query head reads key head %d of %d", h,
+                    kv.spec().kvHeads()[layer]);
+        require(a.window() >= 0, "attend: a window of %d positions", a.window());
+        require(a.softCap() >= 0, "attend: a soft cap of %s", a.softCap());
+        distinct("attend: q and out", q, out);
         bound(Integer.MAX_VALUE, Integer.MAX_VALUE, kv.blocks());
         ops.attend(q, pool, layer, a, out);
     }
@@ -394,19 +461,26 @@ public final class CheckedOps implements Ops {
     @Override
     public void logits(Act x, Linear w, float softCap, Logits out) {
         weight("logits", x, w);
+        require(softCap >= 0, "logits: a soft cap of %s", softCap);
         Batch b = requireInside("logits");
         Room room = operands.get(out);
         if (room == null) throw new IllegalStateException("logits: the output is not of an open workspace here");
-        require(b.logitRows() <= room.limits().logitRows(), "logits: %d rows ask, there is room for %d", b.logitRows(), room.limits().logitRows());
-        require(out.vocabulary() == w.weight().rows(), "logits: room for %d tokens, the weight has %d rows", out.vocabulary(), w.weight().rows());
+        require(b.logitRows() <= room.limits().logitRows(), "logits: %d rows ask, there is room for %d", b.logitRows(),
+                room.limits().logitRows());
+        require(out.vocabulary() == w.weight().rows(), "logits: room for %d tokens, the weight has %d rows", out.vocabulary(),
+                w.weight().rows());
         ops.logits(x, w, softCap, out);
     }
 
     @Override
     public void topK(Logits l, int k, TopK out) {
-        requireInside("topK");
-        if (!operands.containsKey(l) || !operands.containsKey(out)) throw new IllegalStateException("topK: not of an open workspace here");
-        require(k > 0 && k == out.k() && k <= l.vocabulary(), "topK: the best %d of %d tokens into room for %d", k, l.vocabulary(), out.k());
+        Batch b = requireInside("topK");
+        Room from = operands.get(l);
+        Room to = operands.get(out);
+        if (from == null || to == null) throw new IllegalStateException("topK: not of an open workspace here");
+        int room = Math.min(from.limits().logitRows(), to.limits().logitRows());
+        require(b.logitRows() <= room, "topK: %d rows ask, there is room for %d", b.logitRows(), room);
+        require(k == out.k() && k <= l.vocabulary(), "topK: the best %d of %d tokens into room for %d", k, l.vocabulary(), out.k());
         ops.topK(l, k, out);
     }
 
@@ -432,6 +506,7 @@ public final class CheckedOps implements Ops {
             require(g.gate().weight().rows() == width, "ffn: the gate has %d rows, up %d", g.gate().weight().rows(), width);
         }
         floats("ffn", "up", up, width);
+        require(w.down().weight().cols() == width, "ffn: down takes %d columns, up gives %d", w.down().weight().cols(), width);
         weight("ffn", hidden, w.down());
         floats("ffn", "delta", delta, w.down().weight().rows());
         ops.ffn(x, w, gate, up, hidden, delta);
@@ -448,7 +523,8 @@ public final class CheckedOps implements Ops {
     @Override
     public void write(Act a, float[] v) {
         requireOutside("write");
-        require(v.length % a.cols() == 0 && v.length / a.cols() <= rows(a), "%d values into rows of %d, at most %d", v.length, a.cols(), rows(a));
+        require(v.length % a.cols() == 0 && v.length / a.cols() <= rows(a), "%d values into rows of %d, at most %d", v.length, a.cols(),
+                rows(a));
         ops.write(a, v);
     }
 
@@ -477,9 +553,12 @@ public final class CheckedOps implements Ops {
     public void close() {
         if (closed) return;
         requireOutside("close");
-        if (openOperands() != 0) throw new IllegalStateException("close workspaces and caches first: " + openOperands() + " operands are open");
+        if (openOperands() != 0)
+            throw new IllegalStateException("close workspaces and caches first: " + openOperands() + " operands are open");
         closed = true;
+        OPEN.decrementAndGet();
         placed.clear();
+        uses.clear();
         ops.close();
     }
 }

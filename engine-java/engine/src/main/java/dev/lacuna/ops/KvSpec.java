@@ -6,6 +6,7 @@ package dev.lacuna.ops;
  * @param kvHeads  key/value heads of each layer; 0 where a layer has no attention
  * @param headSize values of a head
  */
+@SuppressWarnings("ArrayRecordComponent") // never compared
 public record KvSpec(int[] kvHeads, int headSize, KvType type) {
     /** Positions of one block. */
     public static final int BLOCK = 32;

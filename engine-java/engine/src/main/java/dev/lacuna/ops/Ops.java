@@ -47,7 +47,8 @@ public interface Ops extends AutoCloseable {
 
     /**
      * Makes {@code batch} current, then runs {@code body}; a capturing backend records it at the first use of {@code key} and replays it later. Inside
-     * the body nothing is read back or allocated, and nothing branches on the batch.
+     * the body nothing is read back or allocated, and nothing branches on the batch. A body that throws is not recorded; closing a workspace or a cache
+     * forgets every recorded step. The batch may be reused as soon as this returns.
      */
     void run(Step key, Batch batch, Runnable body);
 
@@ -76,7 +77,10 @@ public interface Ops extends AutoCloseable {
      */
     void ropeAppend(Act q, Act k, Act v, @Nullable HeadNorm norm, Rope rope, KvPool kv, int layer);
 
-    /** Softmax attention of each query row over its sequence's cached positions up to its own, within the window; packed for its consumer. */
+    /**
+     * Softmax attention of each query row over its sequence's cached positions up to its own, within the window; packed for its consumer.
+     * Padding rows give zeros.
+     */
     void attend(Act q, KvPool kv, int layer, Attention a, Act out);
 
     /** {@code out = f(gate) * up}, or {@code f(gate)} where up is null; packed for its consumer. */
@@ -129,10 +133,10 @@ public interface Ops extends AutoCloseable {
     /** The first {@code rows} rows, unpacked. */
     float[] read(Act a, int rows);
 
-    /** The rows of the last step, {@code [logitRows x vocabulary]}. */
+    /** The rows of the last step and no others, {@code [batch.logitRows x vocabulary]}. */
     float[] read(Logits l);
 
-    /** The rows of the last step, {@code [logitRows x k]} ids. */
+    /** The rows of the last step and no others, {@code [batch.logitRows x k]} ids. */
     int[] read(TopK t);
 
     /** Frees what was placed; workspaces and pools must be closed before. */

@@ -50,6 +50,7 @@ final class ReferenceOps implements Ops {
         }
     }
 
+    @SuppressWarnings("ArrayRecordComponent") // never compared
     private record Floats(float[] v) implements Values {
         @Override
         public int size() {
@@ -58,11 +59,40 @@ final class ReferenceOps implements Ops {
     }
 
     /** What was packed is kept unpacked: {@code [rows x cols]} values that the packing can represent. */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
     private record Matrix(int cols, InputPolicy policy, double[] v) implements Act {}
 
-    private record Scores(int vocabulary, float[] v) implements Logits {}
+    private static final class Scores implements Logits {
+        final int vocabulary;
+        final float[] v;
+        int rows;
 
-    private record Best(int k, int[] id) implements TopK {}
+        Scores(int rows, int vocabulary) {
+            this.vocabulary = vocabulary;
+            v = new float[Math.multiplyExact(rows, vocabulary)];
+        }
+
+        @Override
+        public int vocabulary() {
+            return vocabulary;
+        }
+    }
+
+    private static final class Best implements TopK {
+        final int k;
+        final int[] id;
+        int rows;
+
+        Best(int rows, int k) {
+            this.k = k;
+            id = new int[Math.multiplyExact(rows, k)];
+        }
+
+        @Override
+        public int k() {
+            return k;
+        }
+    }
 
     private record Room(Limits limits) implements Workspace {
         @Override
@@ -72,12 +102,12 @@ final class ReferenceOps implements Ops {
 
         @Override
         public Logits logits(int vocabulary) {
-            return new Scores(vocabulary, new float[Math.multiplyExact(limits.logitRows(), vocabulary)]);
+            return new Scores(limits.logitRows(), vocabulary);
         }
 
         @Override
         public TopK topK(int k) {
-            return new Best(k, new int[limits.logitRows() * k]);
+            return new Best(limits.logitRows(), k);
         }
 
         @Override
@@ -155,7 +185,8 @@ final class ReferenceOps implements Ops {
     }
 
     @Override
-    public void addNorm(Act residual, @Nullable Act delta, @Nullable Norm post, @Nullable Norm norm, boolean keepNormed, @Nullable Act out) {
+    public void addNorm(Act residual, @Nullable Act delta, @Nullable Norm post, @Nullable Norm norm, boolean keepNormed,
+            @Nullable Act out) {
         Matrix res = (Matrix) residual;
         Matrix del = (Matrix) delta;
         int dim = res.cols;
@@ -202,6 +233,7 @@ final class ReferenceOps implements Ops {
         Scores l = (Scores) out;
         Batch b = batch();
         int[] rows = IntStream.range(0, b.logitRows()).map(b::logitRow).toArray();
+        l.rows = rows.length;
         product((Matrix) x, rows, w, (t, o, v) -> l.v[t * l.vocabulary + o] = (float) capped(v, softCap));
     }
 
@@ -295,7 +327,10 @@ final class ReferenceOps implements Ops {
                     max = Math.max(max, score[p - first]);
                 }
                 double total = 0;
-                for (int p = first; p <= last; p++) total += score[p - first] = Math.exp(score[p - first] - max);
+                for (int p = first; p <= last; p++) {
+                    score[p - first] = Math.exp(score[p - first] - max);
+                    total += score[p - first];
+                }
                 for (int p = first; p <= last; p++) {
                     pool.value(layer, b.block(b.seq(r), p), p % KvSpec.BLOCK, kvHead, cached);
                     for (int i = 0; i < size; i++) mixed[h * size + i] += score[p - first] / total * cached[i];
@@ -331,7 +366,8 @@ final class ReferenceOps implements Ops {
     public void topK(Logits l, int k, TopK out) {
         Scores s = (Scores) l;
         Best best = (Best) out;
-        for (int i = 0; i < batch().logitRows(); i++) {
+        best.rows = batch().logitRows();
+        for (int i = 0; i < best.rows; i++) {
             int at = i * s.vocabulary;
             int[] order = IntStream.range(0, s.vocabulary).boxed().sorted((p, q) -> {
                 int byScore = Float.compare(s.v[at + q], s.v[at + p]);
@@ -382,12 +418,14 @@ final class ReferenceOps implements Ops {
 
     @Override
     public float[] read(Logits l) {
-        return ((Scores) l).v.clone();
+        Scores s = (Scores) l;
+        return Arrays.copyOf(s.v, s.rows * s.vocabulary);
     }
 
     @Override
     public int[] read(TopK t) {
-        return ((Best) t).id.clone();
+        Best best = (Best) t;
+        return Arrays.copyOf(best.id, best.rows * best.k);
     }
 
     @Override

@@ -13,11 +13,15 @@ import org.jspecify.annotations.Nullable;
 record Blocks(Format format, Plane low, @Nullable Plane high) implements Codec {
     /** What is stored is unsigned; Q8_0 stores a signed byte instead, which is the same as a bias of 128 with the top bit turned. */
     private int bias() {
-        return format.zeroPoint() ? 0 : 1 << format.bits() - 1;
+        return format.zeroPoint() ? 0 : 1 << (format.bits() - 1);
+    }
+
+    private boolean signed() {
+        return format.equals(Format.Q8_0);
     }
 
     private int turned() {
-        return format == Format.Q8_0 ? 0x80 : 0;
+        return signed() ? 0x80 : 0;
     }
 
     @Override
@@ -51,7 +55,7 @@ record Blocks(Format format, Plane low, @Nullable Plane high) implements Codec {
         }
         int top = (1 << format.bits()) - 1;
         // without a minimum the side of the largest value gets the extra level, -bias; Q8_0 leaves that level unused
-        float d = format.zeroPoint() ? (most - least) / top : format == Format.Q8_0 ? Math.abs(largest) / (bias() - 1) : largest / -bias();
+        float d = format.zeroPoint() ? (most - least) / top : signed() ? Math.abs(largest) / (bias() - 1) : largest / -bias();
         float inverse = d == 0 ? 0 : 1 / d;
         to.asSlice(block, format.bytes()).fill((byte) 0);
         Codecs.half(to, block, d, format);
@@ -61,13 +65,13 @@ record Blocks(Format format, Plane low, @Nullable Plane high) implements Codec {
             int q;
             if (format.zeroPoint()) {
                 q = (int) ((x - least) * inverse + 0.5f);
-            } else if (format == Format.Q8_0) {
+            } else if (signed()) {
                 q = roundAwayFromZero(x * inverse) + bias();
             } else {
                 q = (int) (x * inverse + (bias() + 0.5f));
             }
             q = Math.clamp(q, 0, top) ^ turned();
-            low.put(to, block, i, q & (1 << low.bits()) - 1);
+            low.put(to, block, i, q & ((1 << low.bits()) - 1));
             if (high != null) high.put(to, block, i, q >> low.bits());
         }
     }

@@ -30,8 +30,8 @@ public interface Codec {
     /** The bfloat16 nearest to a float, ties to even; a NaN stays one, and what is over the range becomes infinite. */
     static short floatToBfloat16(float value) {
         int bits = Float.floatToRawIntBits(value);
-        if (Float.isNaN(value)) return (short) (bits >>> 16 | 0x40);
-        return (short) (bits + 0x7FFF + (bits >>> 16 & 1) >>> 16);
+        if (Float.isNaN(value)) return (short) ((bits >>> 16) | 0x40);
+        return (short) ((bits + 0x7FFF + ((bits >>> 16) & 1)) >>> 16);
     }
 
     /** The value of a bfloat16: the upper half of a float. */

@@ -45,7 +45,8 @@ final class Codecs {
     static float half(MemorySegment to, long offset, float value, Format format) {
         short bits = Float.floatToFloat16(value);
         float stored = Float.float16ToFloat(bits);
-        if (!Float.isFinite(stored)) throw new IllegalArgumentException(format + " keeps scales in 16 bits, which end at 65504: cannot hold " + value);
+        if (!Float.isFinite(stored))
+            throw new IllegalArgumentException(format + " keeps scales in 16 bits, which end at 65504: cannot hold " + value);
         to.set(SHORT, offset, bits);
         return stored;
     }
@@ -54,12 +55,14 @@ final class Codecs {
     static void check(Format format, float[] from, int at, int n) {
         whole(format, n);
         for (int i = at; i < at + n; i++) {
-            if (!Float.isFinite(from[i])) throw new IllegalArgumentException("cannot pack " + from[i] + " (value " + (i - at) + ") as " + format);
+            if (!Float.isFinite(from[i]))
+                throw new IllegalArgumentException("cannot pack " + from[i] + " (value " + (i - at) + ") as " + format);
         }
     }
 
     static void whole(Format format, int n) {
-        if (n % format.group() != 0) throw new IllegalArgumentException(n + " values are not a whole number of " + format + "'s blocks of " + format.group());
+        if (n % format.group() != 0)
+            throw new IllegalArgumentException(n + " values are not a whole number of " + format + "'s blocks of " + format.group());
     }
 
     private record F32() implements Codec {
@@ -82,11 +85,11 @@ final class Codecs {
     /** The two floating-point formats of 16 bits. */
     private record Half(Format format) implements Codec {
         private float toFloat(short bits) {
-            return format == Format.F16 ? Float.float16ToFloat(bits) : Codec.bfloat16ToFloat(bits);
+            return format.equals(Format.F16) ? Float.float16ToFloat(bits) : Codec.bfloat16ToFloat(bits);
         }
 
         private short toHalf(float value) {
-            return format == Format.F16 ? Float.floatToFloat16(value) : Codec.floatToBfloat16(value);
+            return format.equals(Format.F16) ? Float.floatToFloat16(value) : Codec.floatToBfloat16(value);
         }
 
         @Override
@@ -99,7 +102,8 @@ final class Codecs {
             check(format, from, at, n);
             for (int i = 0; i < n; i++) {
                 short bits = toHalf(from[at + i]);
-                if (!Float.isFinite(toFloat(bits))) throw new IllegalArgumentException(from[at + i] + " (value " + i + ") is too large for " + format);
+                if (!Float.isFinite(toFloat(bits)))
+                    throw new IllegalArgumentException(from[at + i] + " (value " + i + ") is too large for " + format);
                 to.set(SHORT, offset + 2L * i, bits);
             }
         }

@@ -49,7 +49,8 @@ public record Format(String name, Kind kind, int group, int bytes, int bits, boo
      */
     public long rowBytes(int cols) {
         if (cols <= 0 || cols % group != 0) {
-            throw new IllegalArgumentException(name + " packs " + group + " values in a block: a row of " + cols + " is not a whole number of blocks");
+            throw new IllegalArgumentException(
+                    name + " packs " + group + " values in a block: a row of " + cols + " is not a whole number of blocks");
         }
         return (long) (cols / group) * bytes;
     }

@@ -13,11 +13,11 @@ import java.lang.foreign.ValueLayout;
  */
 record Plane(int at, int bits, int run) {
     private int index(int i) {
-        return at + i / span() * run + i % run;
+        return at + (i / span()) * run + i % run;
     }
 
     private int shift(int i) {
-        return i % span() / run * bits;
+        return ((i % span()) / run) * bits;
     }
 
     private int span() {
@@ -26,12 +26,12 @@ record Plane(int at, int bits, int run) {
 
     int get(MemorySegment from, long block, int i) {
         int stored = from.get(ValueLayout.JAVA_BYTE, block + index(i));
-        return stored >> shift(i) & (1 << bits) - 1;
+        return (stored >> shift(i)) & ((1 << bits) - 1);
     }
 
     /** Adds bits to a block that was zero. */
     void put(MemorySegment to, long block, int i, int value) {
         long place = block + index(i);
-        to.set(ValueLayout.JAVA_BYTE, place, (byte) (to.get(ValueLayout.JAVA_BYTE, place) | value << shift(i)));
+        to.set(ValueLayout.JAVA_BYTE, place, (byte) (to.get(ValueLayout.JAVA_BYTE, place) | (value << shift(i))));
     }
 }

@@ -28,8 +28,8 @@ final class SuperBlockFit {
     private Choice best;
 
     /** What will be stored. */
-    private record Choice(float d, float dmin, int[] scale, int[] min, double error) {
-    }
+    @SuppressWarnings("ArrayRecordComponent") // never compared
+    private record Choice(float d, float dmin, int[] scale, int[] min, double error) {}
 
     SuperBlockFit(Format format, int size, int bias) {
         this.size = size;

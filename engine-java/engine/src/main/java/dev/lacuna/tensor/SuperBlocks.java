@@ -36,7 +36,8 @@ record SuperBlocks(Format format, Plane low, @Nullable Plane high) implements Co
                 int j = i / size();
                 int q = low.get(from, block, i);
                 if (high != null) q |= high.get(from, block, i) << low.bits();
-                float scale = d * (format.zeroPoint() ? sixBits(from, block, j, 0) : from.get(ValueLayout.JAVA_BYTE, block + Q6_SCALES + j));
+                float scale = d
+                        * (format.zeroPoint() ? sixBits(from, block, j, 0) : from.get(ValueLayout.JAVA_BYTE, block + Q6_SCALES + j));
                 float value = scale * (q - bias());
                 to[at + b * VALUES + i] = format.zeroPoint() ? value - dmin * sixBits(from, block, j, 4) : value;
             }
@@ -50,7 +51,7 @@ record SuperBlocks(Format format, Plane low, @Nullable Plane high) implements Co
     private static int sixBits(MemorySegment from, long block, int j, int which) {
         int own = from.get(ValueLayout.JAVA_BYTE, block + SIX_BITS + which + j % 4);
         if (j < 4) return own & 0x3F;
-        return from.get(ValueLayout.JAVA_BYTE, block + SIX_BITS + 8 + j % 4) >> which & 0xF | (own & 0xC0) >> 2;
+        return ((from.get(ValueLayout.JAVA_BYTE, block + SIX_BITS + 8 + j % 4) >> which) & 0xF) | ((own & 0xC0) >> 2);
     }
 
     private static void putSixBits(MemorySegment to, long block, int j, int which, int value) {
@@ -59,7 +60,7 @@ record SuperBlocks(Format format, Plane low, @Nullable Plane high) implements Co
             or(to, own, value);
         } else {
             or(to, block + SIX_BITS + 8 + j % 4, (value & 0xF) << which);
-            or(to, own, value >> 4 << 6);
+            or(to, own, (value >> 4) << 6);
         }
     }
 
@@ -91,7 +92,7 @@ record SuperBlocks(Format format, Plane low, @Nullable Plane high) implements Co
         }
         for (int i = 0; i < VALUES; i++) {
             int q = fit.q(i) + bias();
-            low.put(to, block, i, q & (1 << low.bits()) - 1);
+            low.put(to, block, i, q & ((1 << low.bits()) - 1));
             if (high != null) high.put(to, block, i, q >> low.bits());
         }
     }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 
 import com.code_intelligence.jazzer.junit.FuzzTest;
+import com.sun.management.ThreadMXBean;
 import dev.lacuna.files.GgufWriter.Type;
 import dev.lacuna.tensor.Format;
 import dev.lacuna.tensor.Tensor;
@@ -11,6 +12,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -21,19 +23,42 @@ import org.junit.jupiter.api.Test;
 class GgufFuzzTest {
     private static final Path FILE = Path.of("fuzz.gguf");
     private static final int WIDEST_ROW = 1 << 16;
+    private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+
+    static {
+        // what is allocated once, by loading classes, is not the input's doing
+        seeds().values().forEach(seed -> GgufPart.parse(FILE, MemorySegment.ofArray(seed.bytes())));
+    }
 
     @FuzzTest(maxDuration = "20s")
     void reads(byte[] data) {
-        try (Gguf model = new Gguf(FILE, List.of(GgufPart.parse(FILE, MemorySegment.ofArray(data))), Arena.ofConfined())) {
+        try (Gguf model = new Gguf(FILE, List.of(parse(data)), Arena.ofConfined())) {
             for (String name : model.names()) touch(model, name);
         } catch (ModelFileException e) {
-            if (!e.getMessage().startsWith(FILE + ": ")) throw new AssertionError("a message that does not name the file: " + e.getMessage(), e);
+            if (!e.getMessage().startsWith(FILE + ": "))
+                throw new AssertionError("a message that does not name the file: " + e.getMessage(), e);
         }
+    }
+
+    /** Parses, and allocates no more than four times the input and a mebibyte on the way, whether it succeeds or not. */
+    private static GgufPart parse(byte[] data) {
+        long before = THREADS.getCurrentThreadAllocatedBytes();
+        try {
+            return GgufPart.parse(FILE, MemorySegment.ofArray(data));
+        } finally {
+            long allocated = THREADS.getCurrentThreadAllocatedBytes() - before;
+            if (allocated > 4L * data.length + (1 << 20)) tooMuch(allocated, data.length);
+        }
+    }
+
+    private static void tooMuch(long allocated, int length) {
+        throw new AssertionError(allocated + " bytes allocated for a file of " + length);
     }
 
     /** What the fuzzer starts from. */
     private static Map<String, GgufWriter> seeds() {
-        GgufWriter values = new GgufWriter().put("u8", Type.U8, 255).put("i8", Type.I8, -1).put("u16", Type.U16, 65535).put("i16", Type.I16, -2)
+        GgufWriter values = new GgufWriter().put("u8", Type.U8, 255).put("i8", Type.I8, -1).put("u16", Type.U16, 65535)
+                .put("i16", Type.I16, -2)
                 .put("u32", 7).put("i32", -3).put("f32", 0.5f).put("bool", true).put("string", "na\u00efve").put("u64", 8L).put("i64", -8L)
                 .put("f64", 0.1).put("ints", new int[]{-5, 5}).put("bytes", new byte[]{1, 2}).put("floats", new float[]{1.5f})
                 .put("flags", new boolean[]{true, false}).put("strings", new String[]{"", "a"}).put("longs", new long[]{7})

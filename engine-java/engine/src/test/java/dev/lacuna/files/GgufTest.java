@@ -43,11 +43,14 @@ class GgufTest {
     void everyValueTypeComesBackAsItsJavaType() {
         String text = "na\u00efve \ud83e\udd99 \ufffd";
         Path file = new GgufWriter().put("u8", Type.U8, 255).put("i8", Type.I8, -1).put("u16", Type.U16, 65535).put("i16", Type.I16, -2)
-                .put("u32", Type.U32, 0xFFFFFFFF).put("i32", Type.I32, -3).put("f32", 0.5f).put("bool", true).put("string", text).put("u64", Long.MAX_VALUE)
+                .put("u32", Type.U32, 0xFFFFFFFF).put("i32", Type.I32, -3).put("f32", 0.5f).put("bool", true).put("string", text)
+                .put("u64", Long.MAX_VALUE)
                 .put("i64", Long.MIN_VALUE).put("f64", 0.1).put("au8", Type.U8, new int[]{0, 255}).put("ai8", Type.I8, new int[]{-128, 127})
-                .put("au16", Type.U16, new int[]{65535}).put("ai16", Type.I16, new int[]{-32768}).put("au32", Type.U32, new long[]{0xFFFFFFFFL})
+                .put("au16", Type.U16, new int[]{65535}).put("ai16", Type.I16, new int[]{-32768})
+                .put("au32", Type.U32, new long[]{0xFFFFFFFFL})
                 .put("ai32", new int[]{-5, 5}).put("af32", new float[]{1.5f}).put("abool", new boolean[]{true, false})
-                .put("astring", new String[]{"", text}).put("au64", Type.U64, new long[]{7}).put("ai64", new long[]{-7}).put("af64", new double[]{0.1})
+                .put("astring", new String[]{"", text}).put("au64", Type.U64, new long[]{7}).put("ai64", new long[]{-7})
+                .put("af64", new double[]{0.1})
                 .put("empty", new String[0]).write(folder.resolve("values.gguf"));
         try (ModelFile model = ModelFile.open(file)) {
             Map<String, Object> values = model.metadata();
@@ -55,8 +58,10 @@ class GgufTest {
                     values.keySet().stream().limit(12).toList());
             assertEquals(List.of(255L, -1L, 65535L, -2L, 0xFFFFFFFFL, -3L, 0.5, true, text, Long.MAX_VALUE, Long.MIN_VALUE, 0.1),
                     values.values().stream().limit(12).toList());
-            Object[] arrays = {new int[]{0, 255}, new int[]{-128, 127}, new int[]{65535}, new int[]{-32768}, new long[]{0xFFFFFFFFL}, new int[]{-5, 5},
-                    new float[]{1.5f}, new boolean[]{true, false}, new String[]{"", text}, new long[]{7}, new long[]{-7}, new double[]{0.1}, new String[0]};
+            Object[] arrays = {new int[]{0, 255}, new int[]{-128, 127}, new int[]{65535}, new int[]{-32768}, new long[]{0xFFFFFFFFL},
+                    new int[]{-5, 5},
+                    new float[]{1.5f}, new boolean[]{true, false}, new String[]{"", text}, new long[]{7}, new long[]{-7}, new double[]{0.1},
+                    new String[0]};
             assertArrayEquals(arrays, values.values().stream().skip(12).toArray());
             assertThrows(UnsupportedOperationException.class, () -> values.put("new", 1L));
         }
@@ -121,7 +126,8 @@ class GgufTest {
             assertEquals(-1, model.tensors().get("future").bytes());
             for (String name : List.of("iq", "future")) {
                 String message = assertThrows(ModelFileException.class, () -> model.tensor(name)).getMessage();
-                assertTrue(message.contains(model.tensors().get(name).type()) && message.contains("Q4_K") && message.contains("types.gguf"), message);
+                assertTrue(message.contains(model.tensors().get(name).type()) && message.contains("Q4_K") && message.contains("types.gguf"),
+                        message);
             }
         }
     }
@@ -156,9 +162,11 @@ class GgufTest {
                 bad("array over the file", good().rawValue("a", 9, new Bytes().i32(4).i64(1L << 30).toByteArray()), "\"a\"", "truncated"),
                 bad("strings over the file", good().rawValue("a", 9, new Bytes().i32(8).i64(1L << 30).toByteArray()), "\"a\"", "truncated"),
                 bad("array of 2^62", good().rawValue("a", 9, new Bytes().i32(0).i64(1L << 62).toByteArray()), "\"a\"", "truncated"),
-                bad("array of 2^63", good().rawValue("a", 9, new Bytes().i32(0).i64(-1).toByteArray()), "\"a\"", "18446744073709551615 is over"),
+                bad("array of 2^63", good().rawValue("a", 9, new Bytes().i32(0).i64(-1).toByteArray()), "\"a\"",
+                        "18446744073709551615 is over"),
                 bad("string of 2^63", good().rawValue("a", 8, new Bytes().i64(-1).toByteArray()), "\"a\"", "is over 2^63-1"),
-                bad("string over the limit", good().rawValue("a", 8, new Bytes().i64((16 << 20) + 1).toByteArray()), "\"a\"", "at most 16777216"),
+                bad("string over the limit", good().rawValue("a", 8, new Bytes().i64((16 << 20) + 1).toByteArray()), "\"a\"",
+                        "at most 16777216"),
                 bad("string over the file", good().rawValue("a", 8, new Bytes().i64(4096).toByteArray()), "\"a\"", "truncated"),
                 bad("u64 over 2^63-1", good().put("a", Type.U64, -1L), "\"a\"", "18446744073709551615 is over"),
                 bad("u64 over 2^63-1 in an array", good().put("a", Type.U64, new long[]{-1}), "\"a\"", "is over 2^63-1"),
@@ -186,7 +194,8 @@ class GgufTest {
                 bad("offset overflows", good().rawTensor("t", 0, Long.MAX_VALUE & -32, 1), "\"t\"", "overflows"),
                 bad("offset 2^63", good().rawTensor("t", 0, Long.MIN_VALUE, 1), "\"t\"", "is over 2^63-1"),
                 bad("offset not aligned", good().rawTensor("t", 0, 8, 1), "\"t\"", "offset 8 is not a multiple"),
-                bad("no whole number of blocks", good().rawTensor("t", 8, 64, 33).rawData(new byte[68]), "\"t\"", "not a whole number of Q8_0"),
+                bad("no whole number of blocks", good().rawTensor("t", 8, 64, 33).rawData(new byte[68]), "\"t\"",
+                        "not a whole number of Q8_0"),
                 bad("overlap", good().rawTensor("t", 0, 32, 1), "\"m\"", "overlaps", "\"t\""),
                 bad("name with a line break", good().rawTensor("t\n", 0, 8, 1), "\"t?\"", "offset 8"));
     }
@@ -209,7 +218,8 @@ class GgufTest {
     void truncatedAnywhere() {
         byte[] bytes = good().put("tokens", new String[]{"a", "b"}).put("scores", new float[]{1, 2}).bytes();
         int needed = bytes.length;
-        while (GgufPart.parse(folder, MemorySegment.ofArray(bytes)).entries().size() == 2 && readable(Arrays.copyOf(bytes, needed - 1))) needed--;
+        while (GgufPart.parse(folder, MemorySegment.ofArray(bytes)).entries().size() == 2 && readable(Arrays.copyOf(bytes, needed - 1)))
+            needed--;
         assertEquals(bytes.length, needed, "the last tensor fills its alignment");
         for (int length = 0; length < needed; length++) assertFalse(readable(Arrays.copyOf(bytes, length)), "length " + length);
     }
@@ -226,7 +236,8 @@ class GgufTest {
 
     @Test
     void filesThatAreNone() throws IOException {
-        assertTrue(assertThrows(ModelFileException.class, () -> ModelFile.open(folder.resolve("none.gguf"))).getMessage().contains("does not exist"));
+        assertTrue(assertThrows(ModelFileException.class, () -> ModelFile.open(folder.resolve("none.gguf"))).getMessage()
+                .contains("does not exist"));
         assertTrue(assertThrows(ModelFileException.class, () -> ModelFile.open(folder)).getMessage().contains("not a regular file"));
         Path empty = Files.createFile(folder.resolve("empty.gguf"));
         assertTrue(assertThrows(ModelFileException.class, () -> ModelFile.open(empty)).getMessage().contains("truncated"));

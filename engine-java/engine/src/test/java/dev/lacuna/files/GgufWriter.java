@@ -29,8 +29,7 @@ public final class GgufWriter {
         U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64
     }
 
-    private record Row(String name, int type, long[] dims, long offset) {
-    }
+    private record Row(String name, int type, long[] dims, long offset) {}
 
     private final Bytes metadata = new Bytes();
     private final Bytes data = new Bytes();
@@ -177,15 +176,15 @@ public final class GgufWriter {
 
         Bytes value(Type type, Object value) {
             switch (type) {
-            case BOOL -> write((Boolean) value ? 1 : 0);
-            case STRING -> string((String) value);
-            case U8, I8 -> write(((Number) value).intValue());
-            case U16, I16 -> i16(((Number) value).intValue());
-            case U32, I32 -> i32(((Number) value).intValue());
-            case F32 -> i32(Float.floatToRawIntBits(((Number) value).floatValue()));
-            case U64, I64 -> i64(((Number) value).longValue());
-            case F64 -> i64(Double.doubleToRawLongBits(((Number) value).doubleValue()));
-            case ARRAY -> throw new IllegalArgumentException("an array's type is that of its elements");
+                case BOOL -> write((Boolean) value ? 1 : 0);
+                case STRING -> string((String) value);
+                case U8, I8 -> write(((Number) value).intValue());
+                case U16, I16 -> i16(((Number) value).intValue());
+                case U32, I32 -> i32(((Number) value).intValue());
+                case F32 -> i32(Float.floatToRawIntBits(((Number) value).floatValue()));
+                case U64, I64 -> i64(((Number) value).longValue());
+                case F64 -> i64(Double.doubleToRawLongBits(((Number) value).doubleValue()));
+                case ARRAY -> throw new IllegalArgumentException("an array's type is that of its elements");
             }
             return this;
         }

@@ -48,7 +48,8 @@ class CodecsTest {
 
     /** Lines of golden-codecs.txt: direction, format, input, output. */
     static Stream<Arguments> golden() {
-        try (var in = new BufferedReader(new InputStreamReader(CodecsTest.class.getResourceAsStream("golden-codecs.txt"), StandardCharsets.US_ASCII))) {
+        try (var in = new BufferedReader(
+                new InputStreamReader(CodecsTest.class.getResourceAsStream("golden-codecs.txt"), StandardCharsets.US_ASCII))) {
             return in.lines().map(line -> line.split(" ")).map(f -> Arguments.of(f[0], f[1], f[2], f[3])).toList().stream();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -68,7 +69,8 @@ class CodecsTest {
         assertEquals(expected.length, actual.length);
         for (int i = 0; i < expected.length; i++) {
             // bits, so that the sign of a zero counts
-            assertEquals(Integer.toHexString(Float.floatToRawIntBits(expected[i])), Integer.toHexString(Float.floatToRawIntBits(actual[i])), "value " + i);
+            assertEquals(Integer.toHexString(Float.floatToRawIntBits(expected[i])), Integer.toHexString(Float.floatToRawIntBits(actual[i])),
+                    "value " + i);
         }
     }
 
@@ -112,8 +114,9 @@ class CodecsTest {
                 most = Math.max(most, values[i]);
             }
             double largest = Math.max(-least, most), levels = 1 << format.bits();
-            double bound = format.zeroPoint() ? (most - least) / (levels - 1) / 2 + HALF_ULP * (most - 2 * least)
-                    : (format == Format.Q8_0 ? largest / (levels - 2) : 2 * largest / levels) + HALF_ULP * largest;
+            double bound = format.zeroPoint()
+                    ? (most - least) / (levels - 1) / 2 + HALF_ULP * (most - 2 * least)
+                    : (format.equals(Format.Q8_0) ? largest / (levels - 2) : 2 * largest / levels) + HALF_ULP * largest;
             for (int i = b; i < b + 32; i++) assertEquals(values[i], back[i], bound * 1.0001, "seed " + seed + ", value " + i);
         }
     }
@@ -194,7 +197,7 @@ class CodecsTest {
     @ParameterizedTest
     @MethodSource("formats")
     void whatCannotBePackedIsRefused(Format format) {
-        if (format != Format.F32) {
+        if (!format.equals(Format.F32)) {
             for (float bad : new float[]{Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
                 float[] values = new float[256];
                 values[77] = bad;
@@ -214,7 +217,8 @@ class CodecsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"3f808000,3f80", "3f818000,3f82", "3f808001,3f81", "80000000,8000", "7f7fffff,7f80", "7f800000,7f80", "ff800001,ffc0", "7fc00000,7fc0"})
+    @CsvSource({"3f808000,3f80", "3f818000,3f82", "3f808001,3f81", "80000000,8000", "7f7fffff,7f80", "7f800000,7f80", "ff800001,ffc0",
+            "7fc00000,7fc0"})
     void bfloat16RoundsToNearestEven(String bits, String expected) {
         short rounded = Codec.floatToBfloat16(Float.intBitsToFloat(Integer.parseUnsignedInt(bits, 16)));
         assertEquals(expected, String.format("%04x", rounded));

@@ -1,0 +1,255 @@
+package dev.lacuna;
+
+import dev.lacuna.files.ModelFile;
+import dev.lacuna.generate.Engine;
+import dev.lacuna.generate.EngineOptions;
+import dev.lacuna.generate.Generation;
+import dev.lacuna.generate.Sampling;
+import dev.lacuna.hub.Catalogue;
+import dev.lacuna.hub.ModelStore;
+import dev.lacuna.model.Decoder;
+import dev.lacuna.model.ModelException;
+import dev.lacuna.model.ModelSpec;
+import dev.lacuna.ops.Backends;
+import dev.lacuna.ops.CheckedOps;
+import dev.lacuna.text.ChatTemplate;
+import dev.lacuna.text.Message;
+import dev.lacuna.text.Tokenizer;
+import java.lang.foreign.Arena;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalLong;
+import java.util.function.IntConsumer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An open model. Any number of threads may chat and generate at once: their steps are batched. Close it when done; generations that still run are
+ * cancelled.
+ *
+ * <pre>{@code
+ * try (Lacuna model = Lacuna.open(Lacuna.DEFAULT_MODEL); Chat chat = model.chat()) {
+ *     for (String piece : chat.send("Why is the sky blue?")) System.out.print(piece);
+ * }
+ * }</pre>
+ */
+public final class Lacuna implements AutoCloseable {
+    /** The catalogue's name of the model that demonstrates the engine: SmolLM2-135M-Instruct Q4_1, about 100 MB. */
+    public static final String DEFAULT_MODEL = Catalogue.DEFAULT;
+
+    private static final int BATCH_ROWS = 256;
+    private static final int BATCH_SEQS = 16;
+
+    private final ModelFile file;
+    private final ModelSpec spec;
+    private final Options options;
+    private final Tokenizer tokenizer;
+    private final @Nullable ChatTemplate template;
+    private final CheckedOps ops;
+    private final Arena encoded;
+    private final Engine engine;
+    private boolean closed;
+
+    /** Opens a model with the default options; see {@link #open(String, Options)}. */
+    public static Lacuna open(String model) {
+        return open(model, Options.DEFAULT);
+    }
+
+    /**
+     * Opens a model: a name of the catalogue, a source ({@code hf:owner/repo:QUANT}, {@code pypi:...}, {@code https://...}), or a path. What is not on
+     * this machine is fetched first.
+     *
+     * @throws dev.lacuna.hub.SourceException             if the text can mean no model
+     * @throws dev.lacuna.hub.ModelNotAvailableException  if it cannot be fetched
+     * @throws dev.lacuna.files.ModelFileException        if the file is malformed
+     * @throws dev.lacuna.model.ModelException            if its architecture is not supported
+     * @throws dev.lacuna.ops.UnsupportedKernelException  if the kernels asked for cannot run it
+     * @throws MemoryException                            if the cache does not fit
+     */
+    public static Lacuna open(String model, Options options) {
+        return open(ModelStore.open().pull(model, options.progress()), options);
+    }
+
+    /** Opens a file. */
+    public static Lacuna open(Path path, Options options) {
+        ModelFile file = ModelFile.open(path);
+        try {
+            return new Lacuna(file, options);
+        } catch (Throwable t) {
+            file.close();
+            throw t;
+        }
+    }
+
+    private Lacuna(ModelFile file, Options options) {
+        this.file = file;
+        this.options = options;
+        ModelSpec whole = Decoder.spec(file);
+        spec = options.layers() == null ? whole : whole.withLayers(options.layers());
+        tokenizer = Tokenizer.fromGguf(file.metadata());
+        if (tokenizer.size() != spec.vocabulary()) {
+            throw new ModelException(file.path().getFileName() + ": the tokenizer has " + tokenizer.size() + " tokens, the embedding "
+                    + spec.vocabulary() + " rows");
+        }
+        template = template(file, options);
+        int context = options.context() > 0 ? options.context() : Math.min(spec.contextLength(), Options.DEFAULT_CONTEXT);
+        EngineOptions sizes = new EngineOptions(context, options.sessions(), options.kv(), BATCH_ROWS, BATCH_SEQS);
+        requireMemory(sizes);
+        ops = Backends.find().open(options.kernels());
+        encoded = Arena.ofShared();
+        try {
+            Decoder decoder = Decoder.place(file, spec, ops, context, options.activations(), Encoding.of(options, file, spec, encoded));
+            engine = new Engine(decoder, tokenizer, sizes);
+        } catch (Throwable t) {
+            ops.close();
+            encoded.close();
+            throw t;
+        }
+    }
+
+    private static @Nullable ChatTemplate template(ModelFile file, Options options) {
+        if (options.template() != null) return ChatTemplate.named(options.template());
+        return file.metadata().get("tokenizer.chat_template") instanceof String s ? ChatTemplate.of(s) : null;
+    }
+
+    private void requireMemory(EngineOptions sizes) {
+        long need = Math.multiplyExact(spec.kv(options.kv()).blockBytes(), (long) sizes.blocks());
+        OptionalLong available = MemoryException.available();
+        if (available.isPresent() && need > available.getAsLong()) throw new MemoryException(need, available.getAsLong(), sizes);
+    }
+
+    public ModelSpec spec() {
+        return spec;
+    }
+
+    public Options options() {
+        return options;
+    }
+
+    public Tokenizer tokenizer() {
+        return tokenizer;
+    }
+
+    /** Most tokens of a conversation. */
+    public int context() {
+        return engine.options().context();
+    }
+
+    /** Bytes of cache and operands. */
+    public long bytes() {
+        return engine.bytes();
+    }
+
+    /** Whether there is a chat template, the file's or a named one. */
+    public boolean hasTemplate() {
+        return template != null;
+    }
+
+    /** What is in the file, what runs it, and why. */
+    public ModelInfo info() {
+        return ModelInfo.of(file, spec, engine, ops.decisions(), tokenizer);
+    }
+
+    // ---- prompts
+
+    /** Ids of a text as it is: special tokens in it are parsed, and the beginning-of-sequence token is put in front where the model wants one. */
+    public int[] encode(String text) {
+        return withBos(tokenizer.encode(text, true));
+    }
+
+    private int[] withBos(int[] ids) {
+        if (!tokenizer.addBos() || (ids.length > 0 && ids[0] == tokenizer.bos())) return ids;
+        int[] with = new int[ids.length + 1];
+        with[0] = tokenizer.bos();
+        System.arraycopy(ids, 0, with, 1, ids.length);
+        return with;
+    }
+
+    /**
+     * The prompt of a conversation, by the model's template.
+     *
+     * @throws IllegalStateException               if there is no template
+     * @throws dev.lacuna.text.TemplateException   if the template refuses the messages
+     */
+    public String render(List<Message> messages) {
+        if (template == null) {
+            throw new IllegalStateException(
+                    spec.name() + " has no chat template; name one (--template chatml, alpaca, vicuna, ...) or generate from a plain prompt");
+        }
+        String bos = tokenizer.bos() < 0 ? "" : tokenizer.piece(tokenizer.bos());
+        String eos = tokenizer.eos().stream().sorted().findFirst().map(tokenizer::piece).orElse("");
+        return template.render(messages, true, Map.of("bos_token", bos, "eos_token", eos));
+    }
+
+    /** Ids of a conversation; special tokens that a message spells out stay text, so that nobody can write another's turn. */
+    public int[] encode(List<Message> messages) {
+        return withBos(Prompts.encode(tokenizer, render(messages), messages));
+    }
+
+    // ---- what it is for
+
+    /** A conversation without a system message. */
+    public Chat chat() {
+        return chat(null);
+    }
+
+    /** A conversation. */
+    public Chat chat(@Nullable String system) {
+        return new Chat(this, system);
+    }
+
+    /** Continues a text; see {@link #encode(String)}. */
+    public Generation generate(String prompt, Sampling sampling) {
+        return generate(encode(prompt), sampling);
+    }
+
+    /**
+     * Continues token ids.
+     *
+     * @throws dev.lacuna.generate.ContextFullException if they leave no room for an answer
+     */
+    public Generation generate(int[] prompt, Sampling sampling) {
+        return engine.submit(prompt, sampling);
+    }
+
+    /**
+     * Perplexity of a text: tokenized as a whole without a beginning-of-sequence token, cut into consecutive windows, each scored from an empty cache
+     * from its second token on; where the model wants a beginning-of-sequence token it takes the first place of each window.
+     *
+     * @param window  tokens of a window
+     * @param windows the most windows; 0: all whole ones
+     * @param decode  whether to feed token by token, as decoding does
+     * @param each    told after each window how many are done
+     */
+    public Evaluation evaluate(int[] text, int window, int windows, boolean decode, IntConsumer each) {
+        int whole = text.length / window;
+        int n = windows == 0 ? whole : Math.min(windows, whole);
+        if (n == 0) throw new IllegalArgumentException("the text has " + text.length + " tokens, less than one window of " + window);
+        double[] nll = new double[n];
+        long begun = System.nanoTime();
+        for (int w = 0; w < n; w++) {
+            int[] ids = Arrays.copyOfRange(text, w * window, (w + 1) * window);
+            if (tokenizer.addBos()) ids[0] = tokenizer.bos();
+            nll[w] = engine.score(ids, decode);
+            each.accept(w + 1);
+        }
+        return new Evaluation(nll, window, System.nanoTime() - begun);
+    }
+
+    /** Cache blocks that running generations hold. */
+    int blocksInUse() {
+        return engine.blocksInUse();
+    }
+
+    /** Cancels what runs and frees everything; idempotent. */
+    @Override
+    public synchronized void close() {
+        if (closed) return;
+        closed = true;
+        engine.close();
+        ops.close();
+        encoded.close();
+        file.close();
+    }
+}

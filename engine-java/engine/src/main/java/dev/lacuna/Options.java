@@ -1,0 +1,79 @@
+package dev.lacuna;
+
+import dev.lacuna.hub.Progress;
+import dev.lacuna.ops.InputPolicy;
+import dev.lacuna.ops.KvType;
+import dev.lacuna.ops.OpsOptions;
+import dev.lacuna.tensor.Format;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How a model is opened.
+ *
+ * @param context     most tokens of a conversation; 0: what the model was made for, at most {@value #DEFAULT_CONTEXT}
+ * @param sessions    full contexts that the cache has room for; shorter ones share it
+ * @param kernels     threads, tier and strictness
+ * @param kv          packing of the cache
+ * @param activations inputs of products with block formats; float formats always take F32
+ * @param weights     re-encode every matrix at load; null: as the file has them
+ * @param layers      numbers of the layers to keep, rising; null: all
+ * @param template    name of a chat template for files without one ({@code chatml}, {@code alpaca}, ...); null: the file's
+ * @param progress    told of downloads and other long work
+ */
+public record Options(int context, int sessions, OpsOptions kernels, KvType kv, InputPolicy activations, @Nullable Format weights, int @Nullable [] layers,
+        @Nullable String template, Progress progress) {
+    /** The context where none is asked for and the model has more. */
+    public static final int DEFAULT_CONTEXT = 8192;
+
+    public static final Options DEFAULT = new Options(0, 1, OpsOptions.DEFAULT, KvType.F16, InputPolicy.I8, null, null, null, Progress.NONE);
+
+    public Options {
+        if (context < 0) throw new IllegalArgumentException("context must not be negative: " + context);
+        if (sessions < 1) throw new IllegalArgumentException("sessions must be positive: " + sessions);
+    }
+
+    public Options withContext(int tokens) {
+        return new Options(tokens, sessions, kernels, kv, activations, weights, layers, template, progress);
+    }
+
+    public Options withSessions(int n) {
+        return new Options(context, n, kernels, kv, activations, weights, layers, template, progress);
+    }
+
+    public Options withThreads(int threads) {
+        return withKernels(new OpsOptions(threads, kernels.kernels(), kernels.strict()));
+    }
+
+    /** A tier by name: {@code vector}, {@code plain}, {@code reference}. */
+    public Options withKernels(@Nullable String tier) {
+        return withKernels(new OpsOptions(kernels.threads(), tier, kernels.strict()));
+    }
+
+    public Options withKernels(OpsOptions o) {
+        return new Options(context, sessions, o, kv, activations, weights, layers, template, progress);
+    }
+
+    public Options withKv(KvType type) {
+        return new Options(context, sessions, kernels, type, activations, weights, layers, template, progress);
+    }
+
+    public Options withActivations(InputPolicy policy) {
+        return new Options(context, sessions, kernels, kv, policy, weights, layers, template, progress);
+    }
+
+    public Options withWeights(@Nullable Format format) {
+        return new Options(context, sessions, kernels, kv, activations, format, layers, template, progress);
+    }
+
+    public Options withLayers(int @Nullable [] keep) {
+        return new Options(context, sessions, kernels, kv, activations, weights, keep, template, progress);
+    }
+
+    public Options withTemplate(@Nullable String name) {
+        return new Options(context, sessions, kernels, kv, activations, weights, layers, name, progress);
+    }
+
+    public Options withProgress(Progress p) {
+        return new Options(context, sessions, kernels, kv, activations, weights, layers, template, p);
+    }
+}

@@ -1,0 +1,97 @@
+package dev.lacuna.generate;
+
+import java.util.ArrayDeque;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.SplittableRandom;
+
+/**
+ * Chooses the next token from logits: penalties, then temperature, then the best k, then the nucleus (Holtzman et al., 2020), then min-p, then one
+ * draw. Belongs to one generation.
+ */
+final class Sampler {
+    private final Sampling sampling;
+    private final SplittableRandom random;
+    private final Map<Integer, Integer> generated = new HashMap<>();
+    private final ArrayDeque<Integer> recent = new ArrayDeque<>();
+
+    Sampler(Sampling sampling, int[] prompt) {
+        this.sampling = sampling;
+        random = new SplittableRandom(sampling.seed());
+        for (int i = Math.max(0, prompt.length - Sampling.PENALTY_WINDOW); i < prompt.length; i++) recent.add(prompt[i]);
+    }
+
+    /** Remembers a token that was taken. */
+    void accept(int token) {
+        generated.merge(token, 1, Integer::sum);
+        recent.add(token);
+        if (recent.size() > Sampling.PENALTY_WINDOW) recent.remove();
+    }
+
+    /**
+     * Chooses from one row.
+     *
+     * @param logits scores of all tokens from {@code at} on; changed by the penalties
+     */
+    int choose(float[] logits, int at, int vocabulary) {
+        penalize(logits, at);
+        if (sampling.temperature() == 0) return best(logits, at, vocabulary);
+        int n = sampling.topK() > 0 ? Math.min(sampling.topK(), vocabulary) : vocabulary;
+        // the nucleus and min-p need the candidates in falling order; a partial selection first keeps the sort small
+        Candidates c = n < vocabulary ? Candidates.best(logits, at, vocabulary, n) : candidatesAbove(logits, at, vocabulary);
+        double max = c.logit(0);
+        double[] p = new double[c.size()];
+        double total = 0;
+        for (int i = 0; i < p.length; i++) total += p[i] = Math.exp((c.logit(i) - max) / sampling.temperature());
+        int keep = p.length;
+        double mass = 0;
+        for (int i = 0; i < p.length; i++) {
+            if (i > 0 && p[i] < sampling.minP() * p[0]) {
+                keep = i;
+                break;
+            }
+            mass += p[i];
+            if (mass >= sampling.topP() * total) {
+                keep = i + 1;
+                break;
+            }
+        }
+        double kept = 0;
+        for (int i = 0; i < keep; i++) kept += p[i];
+        double draw = random.nextDouble() * kept;
+        for (int i = 0; i < keep - 1; i++) {
+            draw -= p[i];
+            if (draw < 0) return c.token(i);
+        }
+        return c.token(keep - 1);
+    }
+
+    /** All tokens that have a chance within double precision: e^-40 of the best is less than one draw in 10^17. */
+    private Candidates candidatesAbove(float[] logits, int at, int vocabulary) {
+        float max = logits[at + best(logits, at, vocabulary)];
+        float floor = (float) (max - 40 * sampling.temperature());
+        int n = 0;
+        for (int i = 0; i < vocabulary; i++) {
+            if (logits[at + i] >= floor) n++;
+        }
+        return Candidates.best(logits, at, vocabulary, Math.max(1, n));
+    }
+
+    private void penalize(float[] logits, int at) {
+        if (!sampling.penalized()) return;
+        for (int token : new HashSet<>(recent)) {
+            float l = logits[at + token];
+            logits[at + token] = (float) (l > 0 ? l / sampling.repetitionPenalty() : l * sampling.repetitionPenalty());
+        }
+        generated.forEach((token, times) -> logits[at + token] -= (float) (times * sampling.frequencyPenalty() + sampling.presencePenalty()));
+    }
+
+    private static int best(float[] logits, int at, int vocabulary) {
+        int best = 0;
+        for (int i = 1; i < vocabulary; i++) {
+            if (logits[at + i] > logits[at + best]) best = i;
+        }
+        return best;
+    }
+}

@@ -1,0 +1,101 @@
+package dev.lacuna.ops;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.fail;
+
+/** How far a result may be from the reference's. */
+sealed interface Agreement {
+    void check(String what, float[] expected, float[] actual);
+
+    /** The same bits, any NaN being like any other. */
+    record Exact() implements Agreement {
+        @Override
+        public void check(String what, float[] expected, float[] actual) {
+            assertEquals(expected.length, actual.length, what);
+            for (int i = 0; i < expected.length; i++) {
+                if (Float.compare(expected[i], actual[i]) != 0 && expected[i] != actual[i]) {
+                    fail(what + "[" + i + "] is " + actual[i] + ", not exactly " + expected[i]);
+                }
+            }
+        }
+    }
+
+    /**
+     * Normalized mean square error over what is finite; NaN and infinities where the reference has some.
+     *
+     * @param typical sum of squares that the results would have without chance: a single sum may happen to be almost zero, and its error is still that
+     *                of its terms
+     */
+    record Nmse(double most, double typical) implements Agreement {
+        Nmse(double most) {
+            this(most, 0);
+        }
+
+        @Override
+        public void check(String what, float[] expected, float[] actual) {
+            assertEquals(expected.length, actual.length, what);
+            double error = 0;
+            double power = 0;
+            int worst = 0;
+            double worstError = -1;
+            for (int i = 0; i < expected.length; i++) {
+                if (!sameKind(what, i, expected[i], actual[i])) continue;
+                double e = (double) actual[i] - expected[i];
+                if (e * e > worstError) {
+                    worst = i;
+                    worstError = e * e;
+                }
+                error += e * e;
+                power += (double) expected[i] * expected[i];
+            }
+            power = Math.max(power, typical);
+            if (error > most * power) {
+                fail("%s: NMSE %.2e, at most %.0e; worst at [%d]: %s, reference %s".formatted(what, error / power, most, worst,
+                        actual[worst],
+                        expected[worst]));
+            }
+        }
+    }
+
+    /**
+     * What a packing by {@code levels} levels a sign leaves of values that were rounded differently before: equal but for rare codes off by one.
+     *
+     * @param block  values that share a scale
+     * @param levels 127 for 8 bits; 0: half precision
+     */
+    record Codes(int block, int levels) implements Agreement {
+        @Override
+        public void check(String what, float[] expected, float[] actual) {
+            assertEquals(expected.length, actual.length, what);
+            int off = 0;
+            for (int from = 0; from < expected.length; from += block) {
+                int to = Math.min(expected.length, from + block);
+                float max = 0;
+                for (int i = from; i < to; i++) max = Math.max(max, Math.abs(expected[i]));
+                for (int i = from; i < to; i++) {
+                    if (!sameKind(what, i, expected[i], actual[i])) continue;
+                    double step = levels == 0 ? Math.max(Math.abs(expected[i]) * 0x1p-10, 0x1p-24) : max / levels;
+                    double distance = Math.abs((double) actual[i] - expected[i]);
+                    double rounding = levels == 0 ? 0 : 4e-6 * max;
+                    if (distance > rounding) off++;
+                    if (distance > step + rounding) fail(what + "[" + i + "] is " + actual[i] + ", more than one code from " + expected[i]);
+                }
+            }
+            int most = 2 + expected.length / 500;
+            if (off > most) fail(what + ": " + off + " of " + expected.length + " codes are off by one, at most " + most);
+        }
+    }
+
+    /** False where the reference is not finite, which the other must not be either. */
+    private static boolean sameKind(String what, int i, float expected, float actual) {
+        if (Float.isFinite(expected) != Float.isFinite(actual)) fail(what + "[" + i + "] is " + actual + ", reference " + expected);
+        if (Float.isNaN(expected) && !Float.isNaN(actual)) fail(what + "[" + i + "] is " + actual + ", reference " + expected);
+        return Float.isFinite(expected);
+    }
+
+    Agreement EXACT = new Exact();
+    /** Single precision against double precision on the same operands. */
+    Agreement FLOAT = new Nmse(1e-11);
+    /** Single precision after an 8-bit packing in between, whose codes may be off by one. */
+    Agreement REPACKED = new Nmse(1e-5);
+}
