@@ -308,13 +308,16 @@ final class CpuOps implements Ops {
 
     // ---- products
 
-    private interface RowOf {
-        int row(int i);
-    }
-
-    private void gather(CpuAct x, int n, RowOf rows) {
+    private void gather(CpuAct x, int n, Panel.RowOf row) {
         panel.begin(x, n);
-        rows(n, (i, s) -> panel.gather(x, rows.row(i), i));
+        if (panel.few()) {
+            for (int i = 0; i < n; i++) panel.gather(x, row.row(i), i);
+        } else {
+            team.run(Products.parts(n, Panel.LINE), (part, worker) -> {
+                int first = part * Panel.LINE;
+                panel.transpose(x, row, first, Math.min(Panel.LINE, n - first), scratch[worker].line);
+            });
+        }
     }
 
     /** What happens to a block of results. */

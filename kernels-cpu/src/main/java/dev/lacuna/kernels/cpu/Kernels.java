@@ -12,6 +12,8 @@ import org.jspecify.annotations.Nullable;
 interface Kernels {
     /** Lengths are rounded up to this, a multiple of every vector length. */
     int PAD = 32;
+    /** Values of the scratch in which loops lay vectors down to sum or turn them: no use of the order in which a machine sums a register. */
+    int LANES = 256;
 
     static int padded(int n) {
         return (n + PAD - 1) / PAD * PAD;
@@ -32,18 +34,29 @@ interface Kernels {
     /**
      * Products of rows {@code from} to {@code to} with one row of 8-bit activations, straight from the packed weights: integer sums over blocks.
      *
-     * @param x   row of {@code in}
-     * @param out begins with row {@code from}
+     * @param x     row of {@code in}
+     * @param out   begins with row {@code from}
+     * @param lanes scratch of {@link #LANES}
      */
-    void integers(Format format, MemorySegment w, int from, int to, int cols, Panel in, int x, float[] out, int outAt);
+    void integers(Format format, MemorySegment w, int from, int to, int cols, Panel in, int x, float[] out, int outAt, float[] lanes);
 
     /**
-     * {@code out[outAt + r * stride + o] = sum over i < k of x[xAt + r * k + i] * w[o * k + i]}.
+     * {@code out[r * stride + outAt + o] = sum over i < k of x[r * k + i] * w[o * k + i]}.
      *
-     * @param rows of {@code w}, rounded up to 4 by the loops, whose results have room
-     * @param k    a padded length
+     * @param rows  of {@code w}, rounded up to 4 by the loops, whose results have room
+     * @param x     {@code [xRows x k]}
+     * @param k     a padded length
+     * @param lanes scratch of {@link #LANES}
      */
-    void dots(float[] w, int rows, float[] x, int xAt, int xRows, int k, float[] out, int outAt, int stride);
+    void dots(float[] w, int rows, float[] x, int xRows, int k, float[] out, int outAt, int stride, float[] lanes);
+
+    /**
+     * {@code out[r * stride + o] = sum over i < k of x[xAt + i * Panel.ROWS + r] * w[o * k + i]}: many rows, which lie side by side.
+     *
+     * @param rows  of {@code w}, rounded up to 4 by the loops, whose results have room
+     * @param xRows at most {@link Panel#ROWS}; what lies beside them is read, and nothing becomes of it
+     */
+    void outer(float[] w, int rows, float[] x, int xAt, int xRows, int k, float[] out, int stride, float[] lanes);
 
     /** {@code c [m x n] += a [m x (from to to)] . b [(from to to) x n]}; m is rounded up to 4 unless it is 1, n is padded. */
     void mix(float[] a, int aAt, int aStride, int m, int from, int to, float[] b, int n, float[] c, int cAt, int cStride);

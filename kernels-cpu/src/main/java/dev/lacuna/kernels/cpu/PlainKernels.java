@@ -10,6 +10,9 @@ import org.jspecify.annotations.Nullable;
 
 /** Loops without the Vector API: for JVMs that were started without a flag. */
 final class PlainKernels implements Kernels {
+    /** Products that are summed before the sum joins the others: sums of sums round less. */
+    private static final int DEEP = 256;
+
     @Override
     public String name() {
         return "plain";
@@ -32,17 +35,17 @@ final class PlainKernels implements Kernels {
     }
 
     @Override
-    public void integers(Format format, MemorySegment w, int from, int to, int cols, Panel in, int x, float[] out, int outAt) {
+    public void integers(Format format, MemorySegment w, int from, int to, int cols, Panel in, int x, float[] out, int outAt, float[] lanes) {
         throw new UnsupportedOperationException("no integer loops");
     }
 
     @Override
-    public void dots(float[] w, int rows, float[] x, int xAt, int xRows, int k, float[] out, int outAt, int stride) {
+    public void dots(float[] w, int rows, float[] x, int xRows, int k, float[] out, int outAt, int stride, float[] lanes) {
         for (int r = 0; r < xRows; r++) {
             for (int o = 0; o < rows; o += 2) {
                 int a = o * k;
                 int b = a + k;
-                int c = xAt + r * k;
+                int c = r * k;
                 // short sums side by side: faster than one, and less rounding
                 float a0 = 0, a1 = 0, a2 = 0, a3 = 0;
                 float b0 = 0, b1 = 0, b2 = 0, b3 = 0;
@@ -60,6 +63,25 @@ final class PlainKernels implements Kernels {
                 out[outAt + r * stride + o] = a0 + a1 + (a2 + a3);
                 out[outAt + r * stride + o + 1] = b0 + b1 + (b2 + b3);
             }
+        }
+    }
+
+    @Override
+    public void outer(float[] w, int rows, float[] x, int xAt, int xRows, int k, float[] out, int stride, float[] lanes) {
+        for (int o = 0; o < rows; o++) {
+            Arrays.fill(lanes, 0, 2 * Panel.ROWS, 0);
+            for (int from = 0; from < k; from += DEEP) {
+                for (int i = from; i < Math.min(k, from + DEEP); i++) {
+                    float factor = w[o * k + i];
+                    int at = xAt + i * Panel.ROWS;
+                    for (int r = 0; r < Panel.ROWS; r++) lanes[r] += factor * x[at + r];
+                }
+                for (int r = 0; r < Panel.ROWS; r++) {
+                    lanes[Panel.ROWS + r] += lanes[r];
+                    lanes[r] = 0;
+                }
+            }
+            for (int r = 0; r < xRows; r++) out[r * stride + o] = lanes[Panel.ROWS + r];
         }
     }
 

@@ -11,11 +11,9 @@ final class Products {
     private static final int MANY = 32;
     /** Weight rows that are unpacked at a time for few activation rows: they fit the first-level cache. */
     private static final int TILE = 4;
-    /** Activation rows of a block of results. */
-    private static final int ROWS = 16;
     private static final int MOST = 512;
     /** Results that a block holds. */
-    static final int OUT = 8 * MOST;
+    static final int OUT = Panel.FEW * MOST;
 
     private final Kernels kernels;
     private final int threads;
@@ -25,18 +23,14 @@ final class Products {
         this.threads = threads;
     }
 
-    private static boolean few(Panel panel) {
-        return panel.rows <= OUT / MOST;
-    }
-
     /** Weight rows of a part: whole blocks of 32, enough parts for balance, not so many that handing out costs. */
     int step(int outputs, Panel panel) {
-        return few(panel) ? Math.clamp(Kernels.padded(outputs / (threads * 8)), MANY, MOST) : MANY;
+        return panel.few() ? Math.clamp(Kernels.padded(outputs / (threads * 8)), MANY, MOST) : MANY;
     }
 
     /** Activation rows that a block of results has room for. */
     int rows(Panel panel) {
-        return few(panel) ? panel.rows : ROWS;
+        return panel.few() ? panel.rows : Panel.ROWS;
     }
 
     static int parts(int n, int step) {
@@ -46,6 +40,7 @@ final class Products {
     /**
      * {@code out[(r - first) * stride + o - from] = panel[r] . w[o] + bias[o]} for the panel's rows {@code first} to {@code last}.
      *
+     * @param first  0 for few rows, else a multiple of {@link Panel#ROWS}
      * @param tile   which tile of the worker to unpack to
      * @param stride at least {@code to - from}, a multiple of 4
      */
@@ -53,14 +48,18 @@ final class Products {
         CpuWeight weight = (CpuWeight) w.weight();
         if (panel.integers && kernels.hasIntegers(weight.format())) {
             for (int r = first; r < last; r++) {
-                kernels.integers(weight.format(), weight.data(), from, to, weight.cols(), panel, r, out, (r - first) * stride);
+                kernels.integers(weight.format(), weight.data(), from, to, weight.cols(), panel, r, out, (r - first) * stride, s.lanes);
             }
         } else {
-            int step = few(panel) ? TILE : MANY;
+            int step = panel.few() ? TILE : MANY;
             for (int o = from; o < to; o += step) {
                 int end = Math.min(to, o + step);
                 float[] rows = unpacked(s.tile[tile], weight, o, end);
-                kernels.dots(rows, end - o, panel.floats, first * panel.stride, last - first, panel.stride, out, o - from, stride);
+                if (panel.few()) {
+                    kernels.dots(rows, end - o, panel.floats, last, panel.stride, out, o - from, stride, s.lanes);
+                } else {
+                    kernels.outer(rows, end - o, panel.floats, first * panel.stride, last - first, panel.stride, out, stride, s.lanes);
+                }
             }
         }
         if (w.bias() == null) return;

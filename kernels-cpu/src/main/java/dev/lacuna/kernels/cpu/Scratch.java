@@ -12,6 +12,9 @@ final class Scratch {
     byte[] q = new byte[0];
     float[] scale = new float[0];
     float[] sum = new float[0];
+    /** {@code Panel.LINE} rows. */
+    float[] line = new float[0];
+    final float[] lanes = new float[Kernels.LANES];
     /** Results of a part of a product, {@code [rows x outputs]}, and a second. */
     final float[] out = new float[Products.OUT];
     final float[] gate = new float[Products.OUT];
@@ -33,6 +36,7 @@ final class Scratch {
         if (n <= row.length) return;
         row = new float[n];
         second = new float[n];
+        line = new float[n * Panel.LINE];
         wide = new double[n];
         normed = new double[n];
         q = new byte[n];

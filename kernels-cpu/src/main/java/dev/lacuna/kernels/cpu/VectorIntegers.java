@@ -31,38 +31,34 @@ final class VectorIntegers {
         };
     }
 
-    static void rows(Format format, MemorySegment w, int from, int to, int cols, Panel in, int x, float[] out, int outAt) {
+    static void rows(Format format, MemorySegment w, int from, int to, int cols, Panel in, int x, float[] out, int outAt, float[] lanes) {
         long size = format.rowBytes(cols);
         int first = x * in.stride;
         int block = first / CpuAct.BLOCK;
         for (int o = from; o < to; o++) {
             out[outAt + o - from] = switch (format.name()) {
-                case "Q8_0" -> q8(w, o * size, cols, in.q, in.scale, first, block);
-                case "Q4_0" -> q4(w, o * size, cols, in.q, in.scale, in.sum, first, block);
-                case "Q4_1" -> q41(w, o * size, cols, in.q, in.scale, in.sum, first, block);
-                case "Q4_K" -> q4k(w, o * size, cols, in.q, in.scale, in.sum, first, block);
-                case "Q6_K" -> q6k(w, o * size, cols, in.q, in.scale, first, block);
+                case "Q8_0" -> q8(w, o * size, cols, in.q, in.scale, first, block, lanes);
+                case "Q4_0" -> q4(w, o * size, cols, in.q, in.scale, first, block, lanes);
+                case "Q4_1" -> q41(w, o * size, cols, in.q, in.scale, in.sum, first, block, lanes);
+                case "Q4_K" -> q4k(w, o * size, cols, in.q, in.scale, in.sum, first, block, lanes);
+                case "Q6_K" -> q6k(w, o * size, cols, in.q, in.scale, first, block, lanes);
                 default -> throw new IllegalArgumentException("no loop for " + format);
             };
         }
-    }
-
-    private static float total(FloatVector sum) {
-        return sum.reduceLanes(VectorOperators.ADD);
     }
 
     private static FloatVector scaled(IntVector products, float scale, FloatVector sum) {
         return floats(products).fma(FloatVector.broadcast(F, scale), sum);
     }
 
-    private static float q8(MemorySegment w, long at, int cols, byte[] q, float[] scale, int x, int block) {
+    private static float q8(MemorySegment w, long at, int cols, byte[] q, float[] scale, int x, int block, float[] lanes) {
         FloatVector sum = FloatVector.zero(F);
         for (int i = 0; i < cols; i += 32, at += 34) {
             IntVector p = bytes(w, at + 2, q, x + i);
             if (SHORTS == 8) p = p.add(bytes(w, at + 10, q, x + i + 8));
             sum = scaled(p, PlainUnpack.half(w, at) * scale[block + i / 32], sum);
         }
-        return total(sum);
+        return Lanes.total(sum, lanes);
     }
 
     private static IntVector bytes(MemorySegment w, long at, byte[] q, int x) {
@@ -75,20 +71,22 @@ final class VectorIntegers {
         return widened(v.and((short) 15).mul(shorts(q, x)).add(v.lanewise(VectorOperators.LSHR, 4).mul(shorts(q, x + 16))));
     }
 
-    private static float q4(MemorySegment w, long at, int cols, byte[] q, float[] scale, float[] sums, int x, int block) {
+    private static float q4(MemorySegment w, long at, int cols, byte[] q, float[] scale, int x, int block, float[] lanes) {
         FloatVector sum = FloatVector.zero(F);
-        float low = 0;
         for (int i = 0; i < cols; i += 32, at += 18) {
-            IntVector p = nibbles(w, at + 2, q, x + i);
-            if (SHORTS == 8) p = p.add(nibbles(w, at + 10, q, x + i + 8));
-            float d = PlainUnpack.half(w, at);
-            sum = scaled(p, d * scale[block + i / 32], sum);
-            low += d * sums[block + i / 32];
+            IntVector p = biased(w, at + 2, q, x + i);
+            if (SHORTS == 8) p = p.add(biased(w, at + 10, q, x + i + 8));
+            sum = scaled(p, PlainUnpack.half(w, at) * scale[block + i / 32], sum);
         }
-        return total(sum) - 8 * low;
+        return Lanes.total(sum, lanes);
     }
 
-    private static float q41(MemorySegment w, long at, int cols, byte[] q, float[] scale, float[] sums, int x, int block) {
+    private static IntVector biased(MemorySegment w, long at, byte[] q, int x) {
+        ShortVector v = unsignedShorts(w, at);
+        return widened(lows(v).sub((short) 8).mul(shorts(q, x)).add(highs(v).sub((short) 8).mul(shorts(q, x + 16))));
+    }
+
+    private static float q41(MemorySegment w, long at, int cols, byte[] q, float[] scale, float[] sums, int x, int block, float[] lanes) {
         FloatVector sum = FloatVector.zero(F);
         float low = 0;
         for (int i = 0; i < cols; i += 32, at += 20) {
@@ -98,10 +96,10 @@ final class VectorIntegers {
             sum = scaled(p, Float.float16ToFloat((short) both) * scale[block + i / 32], sum);
             low += Float.float16ToFloat((short) (both >> 16)) * sums[block + i / 32];
         }
-        return total(sum) + low;
+        return Lanes.total(sum, lanes) + low;
     }
 
-    private static float q4k(MemorySegment w, long at, int cols, byte[] q, float[] scale, float[] sums, int x, int block) {
+    private static float q4k(MemorySegment w, long at, int cols, byte[] q, float[] scale, float[] sums, int x, int block, float[] lanes) {
         FloatVector sum = FloatVector.zero(F);
         float low = 0;
         for (int i = 0; i < cols; i += 256, at += 144) {
@@ -129,7 +127,7 @@ final class VectorIntegers {
             }
             low += PlainUnpack.half(w, at + 2) * min;
         }
-        return total(sum) - low;
+        return Lanes.total(sum, lanes) - low;
     }
 
     private static ShortVector lows(ShortVector v) {
@@ -140,7 +138,7 @@ final class VectorIntegers {
         return v.lanewise(VectorOperators.LSHR, 4);
     }
 
-    private static float q6k(MemorySegment w, long at, int cols, byte[] q, float[] scale, int x, int block) {
+    private static float q6k(MemorySegment w, long at, int cols, byte[] q, float[] scale, int x, int block, float[] lanes) {
         FloatVector sum = FloatVector.zero(F);
         for (int i = 0; i < cols; i += 256, at += 210) {
             float d = PlainUnpack.half(w, at + 208);
@@ -159,7 +157,7 @@ final class VectorIntegers {
                 sum = sixteen(w, low + 32, high, 3, q, first + 96, d * w.get(ValueLayout.JAVA_BYTE, scales + 6) * scale[b + 3], sum);
             }
         }
-        return total(sum);
+        return Lanes.total(sum, lanes);
     }
 
     private static FloatVector sixteen(MemorySegment w, long low, long high, int which, byte[] q, int x, float scale, FloatVector sum) {
