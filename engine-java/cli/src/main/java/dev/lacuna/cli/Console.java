@@ -24,7 +24,8 @@ import java.util.function.Supplier;
  * @param environment variables
  * @param store       the models; opened when first needed
  */
-record Console(InputStream in, PrintStream out, PrintStream err, String terminals, Map<String, String> environment, Supplier<ModelStore> store) {
+record Console(InputStream in, PrintStream out, PrintStream err, String terminals, Map<String, String> environment,
+        Supplier<ModelStore> store) {
     /** The process's own streams. */
     static Console system() {
         // the launcher knows each stream; without it Java can say whether input and output are terminals, both or none
@@ -74,7 +75,8 @@ record Console(InputStream in, PrintStream out, PrintStream err, String terminal
     String text(Path file) throws IOException {
         if (file.toString().equals("-")) return input();
         if (!Files.isRegularFile(file)) {
-            throw new Exit.UsageException(file + (Files.exists(file) ? " is not a file" : " does not exist (from " + Path.of("").toAbsolutePath() + ")"));
+            throw new Exit.UsageException(
+                    file + (Files.exists(file) ? " is not a file" : " does not exist (from " + Path.of("").toAbsolutePath() + ")"));
         }
         return decode(Files.readAllBytes(file), file.toString());
     }

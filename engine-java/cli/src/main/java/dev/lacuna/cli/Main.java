@@ -9,10 +9,9 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** The {@code lacuna} command. */
-@Command(name = "lacuna", description = "Runs compressed transformers on the JVM.", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
-        synopsisSubcommandLabel = "COMMAND", subcommands = HelpCommand.class,
-        footer = {"", "MODEL is a name out of 'lacuna list', a source (hf:owner/repo:QUANT, https://...), or a path.",
-                "Exit status: 0 done, 1 failed, 2 usage, 3 no such model, 4 not supported or malformed, 5 does not fit, 130 interrupted."})
+@Command(name = "lacuna", description = "Runs compressed transformers on the JVM.", mixinStandardHelpOptions = true, versionProvider = Main.Version.class, synopsisSubcommandLabel = "COMMAND", subcommands = HelpCommand.class, footer = {
+        "", "MODEL is a name out of 'lacuna list', a source (hf:owner/repo:QUANT, https://...), or a path.",
+        "Exit status: 0 done, 1 failed, 2 usage, 3 no such model, 4 not supported or malformed, 5 does not fit, 130 interrupted."})
 final class Main implements Runnable {
     @Spec
     @SuppressWarnings("NullAway.Init") // picocli fills it
