@@ -12,6 +12,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Supplier;
 
 /**
@@ -29,8 +30,8 @@ record Console(InputStream in, PrintStream out, PrintStream err, String terminal
     /** The process's own streams. */
     static Console system() {
         // the launcher knows each stream; without it Java can say whether input and output are terminals, both or none
-        java.io.Console java = System.console();
-        String terminals = System.getProperty("lacuna.terminals", java != null && java.isTerminal() ? "01" : "");
+        String terminals = System.getProperty("lacuna.terminals");
+        if (terminals == null) terminals = Optional.ofNullable(System.console()).filter(java.io.Console::isTerminal).isPresent() ? "01" : "";
         return new Console(System.in, stream(FileDescriptor.out), stream(FileDescriptor.err), terminals, System.getenv(), ModelStore::open);
     }
 
