@@ -31,7 +31,8 @@ record Console(InputStream in, PrintStream out, PrintStream err, String terminal
     static Console system() {
         // the launcher knows each stream; without it Java can say whether input and output are terminals, both or none
         String terminals = System.getProperty("lacuna.terminals");
-        if (terminals == null) terminals = Optional.ofNullable(System.console()).filter(java.io.Console::isTerminal).isPresent() ? "01" : "";
+        if (terminals == null)
+            terminals = Optional.ofNullable(System.console()).filter(java.io.Console::isTerminal).isPresent() ? "01" : "";
         return new Console(System.in, stream(FileDescriptor.out), stream(FileDescriptor.err), terminals, System.getenv(), ModelStore::open);
     }
 
