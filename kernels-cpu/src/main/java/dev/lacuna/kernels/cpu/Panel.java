@@ -64,7 +64,8 @@ final class Panel {
     /** Transposes up to {@link #LINE} of many rows, which begin a cache line. */
     void transpose(CpuAct x, RowOf from, int to, int n, float[] scratch) {
         for (int r = 0; r < n; r++) {
-            MemorySegment.copy(x.floats(), ValueLayout.JAVA_FLOAT, (long) from.row(to + r) * stride * Float.BYTES, scratch, r * stride, stride);
+            MemorySegment.copy(x.floats(), ValueLayout.JAVA_FLOAT, (long) from.row(to + r) * stride * Float.BYTES, scratch, r * stride,
+                    stride);
         }
         int first = to / ROWS * ROWS * stride + to % ROWS;
         for (int i = 0; i < stride; i++) {

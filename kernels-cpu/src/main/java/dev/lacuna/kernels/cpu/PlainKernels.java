@@ -35,7 +35,8 @@ final class PlainKernels implements Kernels {
     }
 
     @Override
-    public void integers(Format format, MemorySegment w, int from, int to, int cols, Panel in, int x, float[] out, int outAt, float[] lanes) {
+    public void integers(Format format, MemorySegment w, int from, int to, int cols, Panel in, int x, float[] out, int outAt,
+            float[] lanes) {
         throw new UnsupportedOperationException("no integer loops");
     }
 

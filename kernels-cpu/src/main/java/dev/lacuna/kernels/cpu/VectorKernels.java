@@ -42,7 +42,8 @@ final class VectorKernels implements Kernels {
     }
 
     @Override
-    public void integers(Format format, MemorySegment w, int from, int to, int cols, Panel in, int x, float[] out, int outAt, float[] lanes) {
+    public void integers(Format format, MemorySegment w, int from, int to, int cols, Panel in, int x, float[] out, int outAt,
+            float[] lanes) {
         VectorIntegers.rows(format, w, from, to, cols, in, x, out, outAt, lanes);
     }
 
