@@ -362,13 +362,14 @@ final class CpuOps implements Ops {
     public void logits(Act x, Linear w, float softCap, Logits out) {
         CpuWorkspace.Scores l = (CpuWorkspace.Scores) out;
         Batch b = batch();
-        if (b.logitRows() == 0) return;
+        l.rows = b.logitRows();
+        if (l.rows == 0) return;
         gather((CpuAct) x, b.logitRows(), b::logitRow);
         product(w, (v, from, to, first, last, stride) -> {
             for (int r = first; r < last; r++) {
                 int at = (r - first) * stride;
                 if (softCap != 0) kernels.cap(v, at, to - from, softCap);
-                MemorySegment.copy(v, at, l.v(), ValueLayout.JAVA_FLOAT, ((long) r * l.vocabulary() + from) * Float.BYTES, to - from);
+MemorySegment.copy(v, at, l.v, ValueLayout.JAVA_FLOAT, l.at(r) + (long) from * Float.BYTES, to - from);
             }
         });
     }
@@ -435,11 +436,12 @@ final class CpuOps implements Ops {
     public void topK(Logits l, int k, TopK out) {
         CpuWorkspace.Scores scores = (CpuWorkspace.Scores) l;
         CpuWorkspace.Best best = (CpuWorkspace.Best) out;
-        scratch[0].reserve(scores.vocabulary());
-        for (int i = 0; i < batch().logitRows(); i++) {
-            float[] v = scratch[0].row;
-            MemorySegment.copy(scores.v(), ValueLayout.JAVA_FLOAT, (long) i * scores.vocabulary() * Float.BYTES, v, 0, scores.vocabulary());
-            Best.of(kernels, v, scores.vocabulary(), best.id(), i * k, k);
+        int n = scores.vocabulary;
+        best.rows = batch().logitRows();
+        scratch[0].reserve(n);
+        for (int i = 0; i < best.rows; i++) {
+            MemorySegment.copy(scores.v, ValueLayout.JAVA_FLOAT, scores.at(i), scratch[0].row, 0, n);
+            Best.of(kernels, scratch[0].row, n, best.id, i * k, k);
         }
     }
 
@@ -469,12 +471,16 @@ final class CpuOps implements Ops {
 
     @Override
     public float[] read(Logits l) {
-        return ((CpuWorkspace.Scores) l).v().toArray(ValueLayout.JAVA_FLOAT);
+        CpuWorkspace.Scores from = (CpuWorkspace.Scores) l;
+        float[] out = new float[from.rows * from.vocabulary];
+        MemorySegment.copy(from.v, ValueLayout.JAVA_FLOAT, 0, out, 0, out.length);
+        return out;
     }
 
     @Override
     public int[] read(TopK t) {
-        return ((CpuWorkspace.Best) t).id().clone();
+        CpuWorkspace.Best from = (CpuWorkspace.Best) t;
+        return Arrays.copyOf(from.id, from.rows * from.k);
     }
 
     @Override
