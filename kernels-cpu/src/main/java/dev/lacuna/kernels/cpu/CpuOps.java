@@ -88,18 +88,15 @@ final class CpuOps implements Ops {
         if (uses.contains(Use.EMBED))
             decisions.add(new Decision("embed", format.name(), kernels.name() + ", unpack", "rows are looked up"));
         if (!uses.contains(Use.PRODUCT)) return;
+        String unpacked = kernels.name() + ", unpacked for all rows";
         for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
             String on = format + " x " + input;
-            String unpack = kernels.name() + ", unpack and multiply floats";
-            if (!(input instanceof Input.I8)) {
-                decisions.add(new Decision("product", on, unpack, "the only way for float inputs"));
-            } else if (input.equals(policy.fewRows()) && kernels.hasIntegers(format)) {
-                decisions.add(
-                        new Decision("product, 1 to " + Panel.INTEGER_ROWS + " rows", on, kernels.name() + ", integers", "fastest here"));
-                decisions.add(new Decision("product, more rows", on, unpack, "fastest here: unpacked once for all rows"));
+            boolean few = input.equals(policy.fewRows());
+            if (few && kernels.hasDirect(format)) {
+                decisions.add(new Decision("product, up to " + Products.DIRECT + " rows", on, kernels.name() + ", unpacked in registers", "fastest here"));
+                decisions.add(new Decision("product, more rows", on, unpacked, "fastest here"));
             } else {
-                String why = kernels.hasIntegers(format) ? "fastest here: unpacked once for all rows" : "no integer loop for " + format;
-                decisions.add(new Decision("product", on, unpack, why));
+                decisions.add(new Decision("product", on, unpacked, few ? "no loop that unpacks " + format + " in registers" : "fastest here"));
             }
         }
     }
@@ -173,16 +170,11 @@ final class CpuOps implements Ops {
     }
 
     /** Packs {@code n} values that are columns {@code col} and following of a row; {@code col} begins a block. */
-    private void pack(Scratch s, float[] x, int at, int n, CpuAct to, int row, int col) {
+    private void pack(float[] x, int at, int n, CpuAct to, int row, int col) {
         if (to.packed() instanceof Input.I8) {
             int padded = Kernels.padded(n);
             Arrays.fill(x, at + n, at + padded, 0);
-            kernels.quantize(x, at, padded, s.q, s.scale, s.sum);
-            long first = (long) row * to.stride() + col;
-            int blocks = padded / CpuAct.BLOCK;
-            MemorySegment.copy(s.q, 0, to.bytes(), ValueLayout.JAVA_BYTE, first, padded);
-            MemorySegment.copy(s.scale, 0, to.scales(), ValueLayout.JAVA_FLOAT, first / CpuAct.BLOCK * Float.BYTES, blocks);
-            MemorySegment.copy(s.sum, 0, to.sums(), ValueLayout.JAVA_FLOAT, first / CpuAct.BLOCK * Float.BYTES, blocks);
+            kernels.quantize(x, at, padded);
         }
         store(x, at, n, to, row, col);
     }
@@ -199,7 +191,7 @@ final class CpuOps implements Ops {
         rows(b.rows(), (r, s) -> {
             kernels.unpack(w.format(), w.data(), b.id(r) * bytes, w.cols(), s.row, 0);
             if (scale != 1) kernels.scale(s.row, 0, w.cols(), scale);
-            pack(s, s.row, 0, w.cols(), to, r, 0);
+            pack(s.row, 0, w.cols(), to, r, 0);
         });
     }
 
@@ -234,7 +226,7 @@ final class CpuOps implements Ops {
             store(s.row, 0, n, res, r, 0);
             if (to == null) return;
             for (int i = 0; i < n; i++) s.row[i] = (float) y[i];
-            pack(s, s.row, 0, n, to, r, 0);
+            pack(s.row, 0, n, to, r, 0);
         });
     }
 
@@ -286,7 +278,7 @@ final class CpuOps implements Ops {
             load(g, r, s.row);
             if (u != null) load(u, r, s.second);
             kernels.activate(f, s.row, u == null ? null : s.second, 0, g.cols());
-            pack(s, s.row, 0, g.cols(), to, r, 0);
+            pack(s.row, 0, g.cols(), to, r, 0);
         });
     }
 
@@ -302,22 +294,19 @@ final class CpuOps implements Ops {
         if (!(packed instanceof Input.I8)) return;
         rows(b.rows(), (r, s) -> {
             load(to, r, s.row);
-            pack(s, s.row, 0, to.cols(), to, r, 0);
+            pack(s.row, 0, to.cols(), to, r, 0);
         });
     }
 
     // ---- products
 
-    private void gather(CpuAct x, int n, Panel.RowOf row) {
+    private interface RowOf {
+        int row(int i);
+    }
+
+    private void gather(CpuAct x, int n, RowOf row) {
         panel.begin(x, n);
-        if (panel.few()) {
-            for (int i = 0; i < n; i++) panel.gather(x, row.row(i), i);
-        } else {
-            team.run(Products.parts(n, Panel.LINE), (part, worker) -> {
-                int first = part * Panel.LINE;
-                panel.transpose(x, row, first, Math.min(Panel.LINE, n - first), scratch[worker].line);
-            });
-        }
+        rows(n, (i, s) -> panel.gather(x, row.row(i), i));
     }
 
     /** What happens to a block of results. */
@@ -425,7 +414,7 @@ MemorySegment.copy(v, at, l.v, ValueLayout.JAVA_FLOAT, l.at(r) + (long) from * F
             for (int r = first; r < last; r++) {
                 int at = (r - first) * stride;
                 kernels.activate(f, y, gate == null ? null : s.out, at, to - from);
-                pack(s, y, at, to - from, hidden, r, from);
+                pack(y, at, to - from, hidden, r, from);
             }
         }
     }
@@ -454,7 +443,7 @@ MemorySegment.copy(v, at, l.v, ValueLayout.JAVA_FLOAT, l.at(r) + (long) from * F
         to.begin(rows);
         for (int r = 0; r < rows; r++) {
             System.arraycopy(v, r * to.cols(), scratch[0].row, 0, to.cols());
-            pack(scratch[0], scratch[0].row, 0, to.cols(), to, r, 0);
+            pack(scratch[0].row, 0, to.cols(), to, r, 0);
         }
     }
 
