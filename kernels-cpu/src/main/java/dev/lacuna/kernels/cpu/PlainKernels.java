@@ -10,9 +10,6 @@ import org.jspecify.annotations.Nullable;
 
 /** Loops without the Vector API: for JVMs that were started without a flag. */
 final class PlainKernels implements Kernels {
-    /** Products that are summed before the sum joins the others: sums of sums round less. */
-    private static final int DEEP = 256;
-
     @Override
     public String name() {
         return "plain";
@@ -30,23 +27,22 @@ final class PlainKernels implements Kernels {
     }
 
     @Override
-    public boolean hasIntegers(Format format) {
+    public boolean hasDirect(Format format) {
         return false;
     }
 
     @Override
-    public void integers(Format format, MemorySegment w, int from, int to, int cols, Panel in, int x, float[] out, int outAt,
-            float[] lanes) {
-        throw new UnsupportedOperationException("no integer loops");
+    public void direct(Format format, MemorySegment w, int from, int to, int cols, float[] x, int xAt, float[] out, int outAt, float[] lanes) {
+        throw new UnsupportedOperationException("no such loops");
     }
 
     @Override
-    public void dots(float[] w, int rows, float[] x, int xRows, int k, float[] out, int outAt, int stride, float[] lanes) {
+    public void dots(float[] w, int rows, float[] x, int xAt, int xRows, int k, float[] out, int outAt, int stride, float[] lanes) {
         for (int r = 0; r < xRows; r++) {
             for (int o = 0; o < rows; o += 2) {
                 int a = o * k;
                 int b = a + k;
-                int c = r * k;
+                int c = xAt + r * k;
                 // short sums side by side: faster than one, and less rounding
                 float a0 = 0, a1 = 0, a2 = 0, a3 = 0;
                 float b0 = 0, b1 = 0, b2 = 0, b3 = 0;
@@ -64,25 +60,6 @@ final class PlainKernels implements Kernels {
                 out[outAt + r * stride + o] = a0 + a1 + (a2 + a3);
                 out[outAt + r * stride + o + 1] = b0 + b1 + (b2 + b3);
             }
-        }
-    }
-
-    @Override
-    public void outer(float[] w, int rows, float[] x, int xAt, int xRows, int k, float[] out, int stride, float[] lanes) {
-        for (int o = 0; o < rows; o++) {
-            Arrays.fill(lanes, 0, 2 * Panel.ROWS, 0);
-            for (int from = 0; from < k; from += DEEP) {
-                for (int i = from; i < Math.min(k, from + DEEP); i++) {
-                    float factor = w[o * k + i];
-                    int at = xAt + i * Panel.ROWS;
-                    for (int r = 0; r < Panel.ROWS; r++) lanes[r] += factor * x[at + r];
-                }
-                for (int r = 0; r < Panel.ROWS; r++) {
-                    lanes[Panel.ROWS + r] += lanes[r];
-                    lanes[r] = 0;
-                }
-            }
-            for (int r = 0; r < xRows; r++) out[r * stride + o] = lanes[Panel.ROWS + r];
         }
     }
 
@@ -114,21 +91,13 @@ final class PlainKernels implements Kernels {
     }
 
     @Override
-    public void quantize(float[] x, int at, int n, byte[] q, float[] scale, float[] sum) {
-        for (int b = 0; b < n; b += CpuAct.BLOCK) {
+    public void quantize(float[] x, int at, int n) {
+        for (int b = at; b < at + n; b += CpuAct.BLOCK) {
             float max = 0;
-            for (int i = b; i < b + CpuAct.BLOCK; i++) max = Math.max(max, Math.abs(x[at + i]));
+            for (int i = b; i < b + CpuAct.BLOCK; i++) max = Math.max(max, Math.abs(x[i]));
             float d = max / 127;
             float inverse = d < Float.MIN_NORMAL ? 0 : 1 / d;
-            int total = 0;
-            for (int i = b; i < b + CpuAct.BLOCK; i++) {
-                int rounded = (int) Math.rint(x[at + i] * inverse);
-                q[i] = (byte) rounded;
-                total += rounded;
-                x[at + i] = rounded * d;
-            }
-            scale[b / CpuAct.BLOCK] = d;
-            sum[b / CpuAct.BLOCK] = total * d;
+            for (int i = b; i < b + CpuAct.BLOCK; i++) x[i] = (int) Math.rint(x[i] * inverse) * d;
         }
     }
 

@@ -3,17 +3,23 @@ package dev.lacuna.kernels.cpu;
 import dev.lacuna.ops.Linear;
 
 /**
- * Products of a panel of activation rows with ranges of weight rows. Each result is one sum in one order, whoever computes it. One or two rows meet
- * packed weights directly where there is an integer loop; else a few weight rows at a time are unpacked to floats and meet all activation rows.
+ * Products of a panel of activation rows with ranges of weight rows. Each result is one sum in one order, whatever else is computed with it: one or two
+ * rows meet weights that are unpacked in registers; else a few weight rows at a time are unpacked to floats and meet all activation rows.
  */
 final class Products {
+    /** Steps of at most this many rows unpack weights anew for each row. */
+    static final int DIRECT = 2;
+    /** Steps of at most this many rows are cut into larger parts. */
+    private static final int FEW = 8;
     /** Weight rows of a part when there are many activation rows: unpacked they fit the second-level cache. */
     private static final int MANY = 32;
     /** Weight rows that are unpacked at a time for few activation rows: they fit the first-level cache. */
     private static final int TILE = 4;
+    /** Activation rows of a block of results. */
+    private static final int ROWS = 64;
     private static final int MOST = 512;
     /** Results that a block holds. */
-    static final int OUT = Panel.FEW * MOST;
+    static final int OUT = FEW * MOST;
 
     private final Kernels kernels;
     private final int threads;
@@ -23,14 +29,18 @@ final class Products {
         this.threads = threads;
     }
 
+    private static boolean few(Panel panel) {
+        return panel.rows <= FEW;
+    }
+
     /** Weight rows of a part: whole blocks of 32, enough parts for balance, not so many that handing out costs. */
     int step(int outputs, Panel panel) {
-        return panel.few() ? Math.clamp(Kernels.padded(outputs / (threads * 8)), MANY, MOST) : MANY;
+        return few(panel) ? Math.clamp(Kernels.padded(outputs / (threads * 8)), MANY, MOST) : MANY;
     }
 
     /** Activation rows that a block of results has room for. */
     int rows(Panel panel) {
-        return panel.few() ? panel.rows : Panel.ROWS;
+        return few(panel) ? panel.rows : ROWS;
     }
 
     static int parts(int n, int step) {
@@ -46,20 +56,17 @@ final class Products {
      */
     void block(Scratch s, int tile, Panel panel, Linear w, int from, int to, int first, int last, float[] out, int stride) {
         CpuWeight weight = (CpuWeight) w.weight();
-        if (panel.integers && kernels.hasIntegers(weight.format())) {
+        if (panel.rows <= DIRECT && kernels.hasDirect(weight.format())) {
             for (int r = first; r < last; r++) {
-                kernels.integers(weight.format(), weight.data(), from, to, weight.cols(), panel, r, out, (r - first) * stride, s.lanes);
+                kernels.direct(weight.format(), weight.data(), from, to, weight.cols(), panel.floats, r * panel.stride, out, (r - first) * stride,
+                        s.lanes);
             }
         } else {
-            int step = panel.few() ? TILE : MANY;
+            int step = few(panel) ? TILE : MANY;
             for (int o = from; o < to; o += step) {
                 int end = Math.min(to, o + step);
                 float[] rows = unpacked(s.tile[tile], weight, o, end);
-                if (panel.few()) {
-                    kernels.dots(rows, end - o, panel.floats, last, panel.stride, out, o - from, stride, s.lanes);
-                } else {
-                    kernels.outer(rows, end - o, panel.floats, first * panel.stride, last - first, panel.stride, out, stride, s.lanes);
-                }
+                kernels.dots(rows, end - o, panel.floats, first * panel.stride, last - first, panel.stride, out, o - from, stride, s.lanes);
             }
         }
         if (w.bias() == null) return;

@@ -37,24 +37,18 @@ final class VectorKernels implements Kernels {
     }
 
     @Override
-    public boolean hasIntegers(Format format) {
-        return VectorIntegers.has(format);
+    public boolean hasDirect(Format format) {
+        return VectorDirect.has(format);
     }
 
     @Override
-    public void integers(Format format, MemorySegment w, int from, int to, int cols, Panel in, int x, float[] out, int outAt,
-            float[] lanes) {
-        VectorIntegers.rows(format, w, from, to, cols, in, x, out, outAt, lanes);
+    public void direct(Format format, MemorySegment w, int from, int to, int cols, float[] x, int xAt, float[] out, int outAt, float[] lanes) {
+        VectorDirect.rows(format, w, from, to, cols, x, xAt, out, outAt, lanes);
     }
 
     @Override
-    public void dots(float[] w, int rows, float[] x, int xRows, int k, float[] out, int outAt, int stride, float[] lanes) {
-        VectorDots.dots(w, rows, x, xRows, k, out, outAt, stride, lanes);
-    }
-
-    @Override
-    public void outer(float[] w, int rows, float[] x, int xAt, int xRows, int k, float[] out, int stride, float[] lanes) {
-        VectorDots.outer(w, rows, x, xAt, xRows, k, out, stride, lanes);
+    public void dots(float[] w, int rows, float[] x, int xAt, int xRows, int k, float[] out, int outAt, int stride, float[] lanes) {
+        VectorDots.dots(w, rows, x, xAt, xRows, k, out, outAt, stride, lanes);
     }
 
     @Override
@@ -91,22 +85,17 @@ final class VectorKernels implements Kernels {
     }
 
     @Override
-    public void quantize(float[] x, int at, int n, byte[] q, float[] scale, float[] sum) {
-        for (int b = 0; b < n; b += CpuAct.BLOCK) {
+    public void quantize(float[] x, int at, int n) {
+        for (int b = at; b < at + n; b += CpuAct.BLOCK) {
             FloatVector most = FloatVector.zero(F);
-            for (int i = b; i < b + CpuAct.BLOCK; i += N) most = most.max(FloatVector.fromArray(F, x, at + i).abs());
+            for (int i = b; i < b + CpuAct.BLOCK; i += N) most = most.max(FloatVector.fromArray(F, x, i).abs());
             float d = most.reduceLanes(VectorOperators.MAX) / 127;
             float inverse = d < Float.MIN_NORMAL ? 0 : 1 / d;
-            IntVector total = IntVector.zero(Lanes.I);
             for (int i = b; i < b + CpuAct.BLOCK; i += N) {
-                FloatVector rounded = FloatVector.fromArray(F, x, at + i).mul(inverse).add(VectorMath.ROUND).sub(VectorMath.ROUND);
-                IntVector v = (IntVector) rounded.convert(VectorOperators.F2I, 0);
-                total = total.add(v);
-                Lanes.store(v, q, i);
-                floats(v).mul(d).intoArray(x, at + i);
+                FloatVector rounded = FloatVector.fromArray(F, x, i).mul(inverse).add(VectorMath.ROUND).sub(VectorMath.ROUND);
+                // by way of whole numbers, which have one zero and no NaN
+                floats((IntVector) rounded.convert(VectorOperators.F2I, 0)).mul(d).intoArray(x, i);
             }
-            scale[b / CpuAct.BLOCK] = d;
-            sum[b / CpuAct.BLOCK] = total.reduceLanes(VectorOperators.ADD) * d;
         }
     }
 
