@@ -93,10 +93,12 @@ final class CpuOps implements Ops {
             String on = format + " x " + input;
             boolean few = input.equals(policy.fewRows());
             if (few && kernels.hasDirect(format)) {
-                decisions.add(new Decision("product, up to " + Products.DIRECT + " rows", on, kernels.name() + ", unpacked in registers", "fastest here"));
+                decisions.add(new Decision("product, up to " + Products.DIRECT + " rows", on, kernels.name() + ", unpacked in registers",
+                        "fastest here"));
                 decisions.add(new Decision("product, more rows", on, unpacked, "fastest here"));
             } else {
-                decisions.add(new Decision("product", on, unpacked, few ? "no loop that unpacks " + format + " in registers" : "fastest here"));
+                decisions.add(
+                        new Decision("product", on, unpacked, few ? "no loop that unpacks " + format + " in registers" : "fastest here"));
             }
         }
     }
@@ -358,7 +360,7 @@ final class CpuOps implements Ops {
             for (int r = first; r < last; r++) {
                 int at = (r - first) * stride;
                 if (softCap != 0) kernels.cap(v, at, to - from, softCap);
-MemorySegment.copy(v, at, l.v, ValueLayout.JAVA_FLOAT, l.at(r) + (long) from * Float.BYTES, to - from);
+                MemorySegment.copy(v, at, l.v, ValueLayout.JAVA_FLOAT, l.at(r) + (long) from * Float.BYTES, to - from);
             }
         });
     }
