@@ -42,6 +42,7 @@ final class CpuOps implements Ops {
     /** Rows of a part of row-wise work, in steps of more rows than the caller does alone. */
     private static final int ROWS = 8;
     private static final int ALONE = 2;
+    private static final float[] NO_GAIN = new float[0];
 
     private final Kernels kernels;
     private final Team team;
@@ -93,10 +94,12 @@ final class CpuOps implements Ops {
             String on = format + " x " + input;
             boolean few = input.equals(policy.fewRows());
             if (few && kernels.hasDirect(format)) {
-                decisions.add(new Decision("product, up to " + Products.DIRECT + " rows", on, kernels.name() + ", unpacked in registers", "fastest here"));
+                decisions.add(new Decision("product, up to " + Products.DIRECT + " rows", on, kernels.name() + ", unpacked in registers",
+                        "fastest here"));
                 decisions.add(new Decision("product, more rows", on, unpacked, "fastest here"));
             } else {
-                decisions.add(new Decision("product", on, unpacked, few ? "no loop that unpacks " + format + " in registers" : "fastest here"));
+                decisions.add(
+                        new Decision("product", on, unpacked, few ? "no loop that unpacks " + format + " in registers" : "fastest here"));
             }
         }
     }
@@ -248,8 +251,8 @@ final class CpuOps implements Ops {
         CpuAct vs = (CpuAct) v;
         CpuKvPool pool = (CpuKvPool) kv;
         Batch b = batch();
-        float[] qGain = norm == null ? new float[0] : ((CpuValues) norm.q()).v();
-        float[] kGain = norm == null ? new float[0] : ((CpuValues) norm.k()).v();
+        float[] qGain = norm == null ? NO_GAIN : ((CpuValues) norm.q()).v();
+        float[] kGain = norm == null ? NO_GAIN : ((CpuValues) norm.k()).v();
         double eps = norm == null ? 0 : norm.eps();
         int size = rope.headSize();
         rows(b.rows(), (r, s) -> {
@@ -358,7 +361,7 @@ final class CpuOps implements Ops {
             for (int r = first; r < last; r++) {
                 int at = (r - first) * stride;
                 if (softCap != 0) kernels.cap(v, at, to - from, softCap);
-MemorySegment.copy(v, at, l.v, ValueLayout.JAVA_FLOAT, l.at(r) + (long) from * Float.BYTES, to - from);
+                MemorySegment.copy(v, at, l.v, ValueLayout.JAVA_FLOAT, l.at(r) + (long) from * Float.BYTES, to - from);
             }
         });
     }

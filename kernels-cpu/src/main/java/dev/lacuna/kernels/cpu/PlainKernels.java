@@ -32,7 +32,8 @@ final class PlainKernels implements Kernels {
     }
 
     @Override
-    public void direct(Format format, MemorySegment w, int from, int to, int cols, float[] x, int xAt, float[] out, int outAt, float[] lanes) {
+    public void direct(Format format, MemorySegment w, int from, int to, int cols, float[] x, int xAt, float[] out, int outAt,
+            float[] lanes) {
         throw new UnsupportedOperationException("no such loops");
     }
 

@@ -58,7 +58,8 @@ final class Products {
         CpuWeight weight = (CpuWeight) w.weight();
         if (panel.rows <= DIRECT && kernels.hasDirect(weight.format())) {
             for (int r = first; r < last; r++) {
-                kernels.direct(weight.format(), weight.data(), from, to, weight.cols(), panel.floats, r * panel.stride, out, (r - first) * stride,
+                kernels.direct(weight.format(), weight.data(), from, to, weight.cols(), panel.floats, r * panel.stride, out,
+                        (r - first) * stride,
                         s.lanes);
             }
         } else {

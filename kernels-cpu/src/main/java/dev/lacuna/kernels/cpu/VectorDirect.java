@@ -29,7 +29,8 @@ final class VectorDirect {
         };
     }
 
-    static void rows(Format format, MemorySegment w, int from, int to, int cols, float[] x, int xAt, float[] out, int outAt, float[] lanes) {
+    static void rows(Format format, MemorySegment w, int from, int to, int cols, float[] x, int xAt, float[] out, int outAt,
+            float[] lanes) {
         long size = format.rowBytes(cols);
         for (int o = from; o < to; o++) {
             FloatVector sum = switch (format.name()) {

@@ -42,7 +42,8 @@ final class VectorKernels implements Kernels {
     }
 
     @Override
-    public void direct(Format format, MemorySegment w, int from, int to, int cols, float[] x, int xAt, float[] out, int outAt, float[] lanes) {
+    public void direct(Format format, MemorySegment w, int from, int to, int cols, float[] x, int xAt, float[] out, int outAt,
+            float[] lanes) {
         VectorDirect.rows(format, w, from, to, cols, x, xAt, out, outAt, lanes);
     }
 
