@@ -96,7 +96,7 @@ final class VectorDirect {
             long scales = PlainUnpack.scales(w, at + 4);
             long minima = PlainUnpack.minima(w, at + 4);
             for (int j = 0; j < 8; j += 2) {
-                long from = at + 16 + 16 * j;
+                long from = at + 16 + 16L * j;
                 int to = b + 32 * j;
                 float s = d * byteOf(scales, j), m = dmin * byteOf(minima, j);
                 for (int i = 0; i < 32; i += N) sum = floats(low(w, from + i)).mul(s).sub(m).fma(input(x, to + i), sum);
@@ -116,9 +116,9 @@ final class VectorDirect {
                 // run j of 32 values: half j / 4 of the block, two bits of the high plane at 2 * (j % 4)
                 int half = j / 4;
                 int run = j % 4;
-                long low = at + 64 * half + 32 * (run % 2);
-                long high = at + 128 + 32 * half;
-                long scale = at + 192 + 2 * j;
+                long low = at + 64L * half + 32L * (run % 2);
+                long high = at + 128 + 32L * half;
+                long scale = at + 192 + 2L * j;
                 for (int i = 0; i < 32; i += N) {
                     IntVector nibble = unsigned(w, low + i).lanewise(VectorOperators.LSHR, run / 2 * 4).and(15);
                     IntVector two = unsigned(w, high + i).lanewise(VectorOperators.LSHR, 2 * run).and(3).lanewise(VectorOperators.LSHL, 4);

@@ -130,7 +130,7 @@ final class VectorUnpack {
                 float low = d * byteOf(scales, j), high = d * byteOf(scales, j + 1);
                 float lowMin = dmin * byteOf(minima, j), highMin = dmin * byteOf(minima, j + 1);
                 for (int i = 0; i < 32; i += N) {
-                    IntVector v = unsigned(w, at + 16 + 16 * j + i);
+                    IntVector v = unsigned(w, at + 16 + 16L * j + i);
                     floats(v.and(15)).mul(low).sub(lowMin).intoArray(to, b + 32 * j + i);
                     floats(v.lanewise(VectorOperators.LSHR, 4)).mul(high).sub(highMin).intoArray(to, b + 32 * j + 32 + i);
                 }
@@ -148,7 +148,7 @@ final class VectorUnpack {
                 float low = d * byteOf(scales, j), high = d * byteOf(scales, j + 1);
                 float lowMin = dmin * byteOf(minima, j), highMin = dmin * byteOf(minima, j + 1);
                 for (int i = 0; i < 32; i += N) {
-                    IntVector v = unsigned(w, at + 48 + 16 * j + i);
+                    IntVector v = unsigned(w, at + 48 + 16L * j + i);
                     IntVector h = unsigned(w, at + 16 + i).lanewise(VectorOperators.LSHR, j);
                     IntVector first = v.and(15).or(h.and(1).lanewise(VectorOperators.LSHL, 4));
                     IntVector second = v.lanewise(VectorOperators.LSHR, 4).or(h.and(2).lanewise(VectorOperators.LSHL, 3));
@@ -166,12 +166,12 @@ final class VectorUnpack {
                 // 32 positions of each half of 128; each has four values, 32 apart
                 int half = i / 32;
                 int p = i % 32;
-                long low = at + 64 * half + p;
-                long scale = at + 192 + 8 * half + p / 16;
+                long low = at + 64L * half + p;
+                long scale = at + 192 + 8L * half + p / 16;
                 int first = b + 128 * half + p;
                 IntVector a = unsigned(w, low);
                 IntVector c = unsigned(w, low + 32);
-                IntVector h = unsigned(w, at + 128 + 32 * half + p);
+                IntVector h = unsigned(w, at + 128 + 32L * half + p);
                 six(a.and(15), h.lanewise(VectorOperators.LSHL, 4), d * w.get(ValueLayout.JAVA_BYTE, scale), to, first);
                 six(c.and(15), h.lanewise(VectorOperators.LSHL, 2), d * w.get(ValueLayout.JAVA_BYTE, scale + 2), to, first + 32);
                 six(a.lanewise(VectorOperators.LSHR, 4), h, d * w.get(ValueLayout.JAVA_BYTE, scale + 4), to, first + 64);
