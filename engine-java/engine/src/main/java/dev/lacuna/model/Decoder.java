@@ -86,6 +86,12 @@ public final class Decoder {
         return unused;
     }
 
+    /** What of its family's features a model has, in words for people. */
+    public static List<String> features(ModelFile file, ModelSpec spec) {
+        Reading reading = new Reading(file);
+        return Features.of(spec, Family.of(reading).weights(reading, spec));
+    }
+
     /**
      * Places a model's weights.
      *
