@@ -10,6 +10,7 @@ import dev.lacuna.Evaluation;
 import dev.lacuna.Lacuna;
 import dev.lacuna.Options;
 import dev.lacuna.files.ModelFile;
+import dev.lacuna.generate.Generation;
 import dev.lacuna.generate.Sampling;
 import dev.lacuna.hub.ModelNotAvailableException;
 import dev.lacuna.hub.ModelStore;
@@ -28,6 +29,8 @@ import dev.lacuna.ops.OpsOptions;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
@@ -95,7 +98,7 @@ class SmolLm2Test {
                 for (JsonNode p : golden.get("prompts")) {
                     int[] ids = ints(p.get("ids"));
                     batch.clear(2);
-                    batch.addSequence(new int[] {2, 1}, 2);
+                    batch.addSequence(new int[]{2, 1}, 2);
                     for (int i = 0; i < ids.length; i++) batch.addRow(ids[i], i, i == ids.length - 1);
                     pass.run(batch);
                     float[] logits = pass.logits();
@@ -112,19 +115,24 @@ class SmolLm2Test {
 
     /** Greedy continuations, compared for as long as the best token is ahead by more than rounding can change. */
     @ParameterizedTest
-    @CsvSource({"reference, 0.002, 8", "plain, 0.02, 64", "vector, 0.02, 64"})
+    @CsvSource({"reference, 0.002, 16", "plain, 0.02, 30", "vector, 0.02, 30"})
     void greedy(String kernels, double margin, int most) {
-        try (Lacuna m = open(kernels, InputPolicy.F32)) {
+        Options options = Options.DEFAULT.withKernels(kernels).withActivations(InputPolicy.F32).withKv(KvType.F32).withContext(128)
+                .withSessions(8);
+        try (Lacuna m = Lacuna.open(model, options)) {
+            Map<JsonNode, Generation> together = new LinkedHashMap<>();
+            Sampling sampling = Sampling.GREEDY.withMaxTokens(most);
+            for (JsonNode p : golden.get("prompts")) together.put(p, m.generate(ints(p.get("ids")), sampling));
             int compared = 0;
             for (JsonNode p : golden.get("prompts")) {
                 int[] expected = ints(p.get("greedy"));
-                int[] got = m.generate(ints(p.get("ids")), Sampling.GREEDY.withMaxTokens(Math.min(most, expected.length))).result().outputIds();
+                int[] got = together.get(p).result().outputIds();
                 for (int i = 0; i < got.length && p.get("greedy_margin").get(i).asDouble() > margin; i++) {
                     assertEquals(expected[i], got[i], p.get("text").asString() + ", token " + i);
                     compared++;
                 }
             }
-            assertTrue(compared >= 40, "only " + compared + " tokens had a margin");
+            assertTrue(compared >= 80, "only " + compared + " tokens had a margin");
         }
     }
 
