@@ -16,6 +16,7 @@ final class SentencePieceBpe implements WordModel {
     private static final char SPACE = '\u2581';
     private final Vocabulary vocabulary;
     private final boolean fuseUnknown;
+    private boolean drops;
     private final Map<Integer, Integer> symbolOf = new HashMap<>(); // code point -> id, or size + n for characters that occur only inside tokens
     private final int[] extras; // the code points of those
     private final int[] byteIds = new int[256];
@@ -57,6 +58,7 @@ final class SentencePieceBpe implements WordModel {
     static SentencePieceBpe ofMerges(Vocabulary vocabulary, MergeTable merges, boolean fuseUnknown) {
         SentencePieceBpe model = new SentencePieceBpe(vocabulary, fuseUnknown, false);
         model.merges = merges;
+        model.drops = vocabulary.unknown < 0 && Arrays.stream(model.byteIds).anyMatch(id -> id < 0);
         return model;
     }
 
@@ -206,7 +208,29 @@ final class SentencePieceBpe implements WordModel {
     }
 
     @Override
-    public void encode(String spelled, int from, int to, Merger merger, IdList ids) {
+    public void encode(String text, int from, int to, Merger merger, IdList ids) {
+        if (drops) {
+            String kept = kept(text, from, to);
+            encodeKept(kept, 0, kept.length(), merger, ids);
+        } else {
+            encodeKept(text, from, to, merger, ids);
+        }
+    }
+
+    /** Without the characters that become nothing, so that those beside them can merge. */
+    private String kept(String text, int from, int to) {
+        StringBuilder out = new StringBuilder(to - from);
+        for (int at = from; at < to;) {
+            int codePoint = Utf8.codePoint(text, at, to);
+            if (symbolOf.containsKey(codePoint) || fallBack(codePoint, new int[4], 0) > 0) {
+                out.appendCodePoint(codePoint);
+            }
+            at += Character.charCount(codePoint);
+        }
+        return out.toString();
+    }
+
+    private void encodeKept(String spelled, int from, int to, Merger merger, IdList ids) {
         int begin = ids.size();
         for (int at = from; at < to;) {
             int end = at;

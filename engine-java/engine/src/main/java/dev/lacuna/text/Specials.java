@@ -85,8 +85,11 @@ final class Specials {
             if (rule.singleWord && (wordBefore(text, from, start) || (stop < to && Characters.isWord(text.codePointAt(stop))))) {
                 continue;
             }
-            while (rule.stripLeft && start > done && Characters.isSpace(text.charAt(start - 1))) {
-                start--;
+            if (rule.stripLeft) {
+                while (start > done && Characters.isSpace(text.charAt(start - 1))) {
+                    start--;
+                }
+                start = Math.max(start, done);
             }
             while (rule.stripRight && stop < to && Characters.isSpace(text.charAt(stop))) {
                 stop++;
@@ -95,7 +98,7 @@ final class Specials {
                 plain.text(done, start);
             }
             ids.add(rule.id);
-            at = stop;
+            // the search goes on in white space that was stripped: a token that begins there counts as well, as in the reference
             done = stop;
         }
         if (done < to) {
