@@ -22,13 +22,17 @@ final class Json {
     private static final int LONGEST_STRING = 16 << 20;
     private static final int LONGEST_NUMBER = 64;
 
-    static final JsonFactory FACTORY = JsonFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-            .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(DEEPEST).maxNameLength(LONGEST_NAME)
-                    .maxStringLength(LONGEST_STRING).maxNumberLength(LONGEST_NUMBER).build())
-            .build();
-    private static final JsonMapper MAPPER = JsonMapper.builder(FACTORY).build();
+    private static final JsonMapper MAPPER = JsonMapper.builder(factory()).build();
 
     private Json() {}
+
+    /** A factory for one file: it remembers the names of what it reads, which should end with the file. */
+    static JsonFactory factory() {
+        return JsonFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(DEEPEST).maxNameLength(LONGEST_NAME)
+                        .maxStringLength(LONGEST_STRING).maxNumberLength(LONGEST_NUMBER).build())
+                .build();
+    }
 
     /**
      * A small file's value.

@@ -58,7 +58,7 @@ record SafetensorsPart(Path path, Map<String, Object> metadata, Map<String, Entr
         MemorySegment.copy(bytes, ValueLayout.JAVA_BYTE, Long.BYTES, header, 0, header.length);
         if (header.length == 0 || header[0] != '{') throw in.fail("does not begin with {: not a safetensors file");
         SafetensorsPart part = new SafetensorsPart(path, new LinkedHashMap<>(), new LinkedHashMap<>());
-        try (JsonParser json = Json.FACTORY.createParser(ObjectReadContext.empty(), header)) {
+        try (JsonParser json = Json.factory().createParser(ObjectReadContext.empty(), header)) {
             part.header(new Header(json, in), data);
         } catch (JacksonException e) {
             throw Json.malformed(path, e);

@@ -45,7 +45,8 @@ public final class Decoder {
      * @throws ModelException if its architecture or shape is not supported
      */
     public static ModelSpec spec(ModelFile file) {
-        return Family.of(file).spec(file);
+        ModelFile gguf = FolderMapping.read(file);
+        return Family.of(gguf).spec(gguf);
     }
 
     /**
@@ -58,7 +59,8 @@ public final class Decoder {
      */
     public static Decoder place(ModelFile file, ModelSpec spec, CheckedOps ops, int positions, InputPolicy policy,
             UnaryOperator<Tensor> encoding) {
-        return new Decoder(spec, Family.of(file).weights(file, spec), ops, positions, policy, encoding);
+        ModelFile gguf = FolderMapping.read(file);
+        return new Decoder(spec, Family.of(gguf).weights(gguf, spec), ops, positions, policy, encoding);
     }
 
     private Decoder(ModelSpec spec, Weights w, CheckedOps ops, int positions, InputPolicy policy, UnaryOperator<Tensor> encoding) {

@@ -11,6 +11,17 @@ interface Family {
     /** Values of {@code general.architecture} that it reads. */
     List<String> architectures();
 
+    /** Values of {@code model_type} in a {@code config.json} that mean it. */
+    List<String> modelTypes();
+
+    /** The architecture that a {@code model_type} is. */
+    default String architecture(String modelType) {
+        return architectures().getFirst();
+    }
+
+    /** Says where a folder of this family differs from what {@link FolderMapping} expects of all. */
+    default void folder(FolderMapping folder) {}
+
     ModelSpec spec(ModelFile file);
 
     /** The tensors of the layers that {@code spec} keeps, their shapes checked against it. */

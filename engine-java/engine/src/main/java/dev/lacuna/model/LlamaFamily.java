@@ -27,6 +27,11 @@ final class LlamaFamily implements Family {
     }
 
     @Override
+    public List<String> modelTypes() {
+        return List.of("llama", "mistral");
+    }
+
+    @Override
     public ModelSpec spec(ModelFile file) {
         Keys keys = new Keys(file, "llama.");
         if (keys.has("expert_count")) {
@@ -54,7 +59,7 @@ final class LlamaFamily implements Family {
         int rotary = keys.integer("rope.dimension_count", headSize).orElse(headSize);
         if (rotary % 2 != 0) throw new ModelException(file.path().getFileName() + ": llama.rope.dimension_count " + rotary + " is odd");
         int context = keys.positive("context_length", 1 << 24);
-        RopeSpec rope = new RopeSpec(rotary, keys.real("rope.freq_base").orElse(10_000.0), true, scaling(file, keys, rotary, context));
+        RopeSpec rope = new RopeSpec(rotary, keys.real("rope.freq_base").orElse(10_000.0), !keys.has("rope.halves"), scaling(file, keys, rotary, context));
         Tensor embedding = file.tensor("token_embd.weight");
         if (embedding.cols() != dim) {
             throw new ModelException(file.path().getFileName() + ": token_embd.weight has " + embedding.cols()

@@ -238,7 +238,7 @@ class GgufTest {
     void filesThatAreNone() throws IOException {
         assertTrue(assertThrows(ModelFileException.class, () -> ModelFile.open(folder.resolve("none.gguf"))).getMessage()
                 .contains("does not exist"));
-        assertTrue(assertThrows(ModelFileException.class, () -> ModelFile.open(folder)).getMessage().contains("not a regular file"));
+        assertTrue(assertThrows(ModelFileException.class, () -> Gguf.open(folder)).getMessage().contains("not a regular file"));
         Path empty = Files.createFile(folder.resolve("empty.gguf"));
         assertTrue(assertThrows(ModelFileException.class, () -> ModelFile.open(empty)).getMessage().contains("truncated"));
         Path text = Files.writeString(folder.resolve("text.gguf"), "<html><body>not found", StandardCharsets.UTF_8);
