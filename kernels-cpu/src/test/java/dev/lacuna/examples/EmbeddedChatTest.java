@@ -49,7 +49,9 @@ class EmbeddedChatTest {
     /** What a service has: the engine, the kernels, and the engine's JSON library. */
     private static String classPath() {
         List<String> entries = Arrays.stream(System.getProperty("java.class.path").split(File.pathSeparator))
-                .filter(e -> e.matches(".*/(engine|kernels-cpu)/target/(classes|lacuna-(engine|kernels-cpu)-[^/]*(?<!tests)\\.jar)|.*/jackson-[^/]*\\.jar")).toList();
+                .filter(e -> e.matches(
+                        ".*/(engine|kernels-cpu)/target/(classes|lacuna-(engine|kernels-cpu)-[^/]*(?<!tests)\\.jar)|.*/jackson-[^/]*\\.jar"))
+                .toList();
         return entries.stream().collect(Collectors.joining(File.pathSeparator));
     }
 
@@ -61,7 +63,8 @@ class EmbeddedChatTest {
             abort("the default model cannot be had here: " + e.getMessage());
         }
         Path source = Files.writeString(folder.resolve("EmbeddedChat.java"), source());
-        int compiled = ToolProvider.getSystemJavaCompiler().run(null, null, null, "-cp", classPath(), "-d", folder.toString(), source.toString());
+        int compiled = ToolProvider.getSystemJavaCompiler().run(null, null, null, "-cp", classPath(), "-d", folder.toString(),
+                source.toString());
         assertEquals(0, compiled);
         Path err = folder.resolve("err.txt");
         Path out = folder.resolve("out.txt");

@@ -24,16 +24,15 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Talks with a model: once, when there is a question, else for as long as the user likes. */
-@Command(name = "chat", description = "Talks with a model; with a question, or one on standard input, answers once.", mixinStandardHelpOptions = true,
-        sortOptions = false)
+@Command(name = "chat", description = "Talks with a model; with a question, or one on standard input, answers once.", mixinStandardHelpOptions = true, sortOptions = false)
 final class ChatCommand implements Callable<Integer> {
     private static final Pattern SOURCE = Pattern.compile("(hf|pypi|maven|https?):\\S+");
     private static final Pattern FILE = Pattern.compile("(~|\\.{0,2})/\\S+|\\S+\\.gguf");
 
     private final Console console;
 
-    @Parameters(arity = "0..2", paramLabel = "[MODEL] [QUESTION]",
-            description = "A model (name, source or path; default " + Lacuna.DEFAULT_MODEL + ") and a question in quotes. One word that is no model is a question.")
+    @Parameters(arity = "0..2", paramLabel = "[MODEL] [QUESTION]", description = "A model (name, source or path; default "
+            + Lacuna.DEFAULT_MODEL + ") and a question in quotes. One word that is no model is a question.")
     List<String> words = new ArrayList<>();
 
     @Option(names = "--model", paramLabel = "MODEL", description = "The model, where it could be taken for a question.")
@@ -44,8 +43,7 @@ final class ChatCommand implements Callable<Integer> {
     @Nullable
     String system;
 
-    @Option(names = "--overflow", paramLabel = "WAY", defaultValue = "refuse",
-            description = "When the conversation fills the context: refuse (default), or drop-oldest to forget the oldest turns.")
+    @Option(names = "--overflow", paramLabel = "WAY", defaultValue = "refuse", description = "When the conversation fills the context: refuse (default), or drop-oldest to forget the oldest turns.")
     String overflow = "refuse";
 
     @Mixin
@@ -74,7 +72,8 @@ final class ChatCommand implements Callable<Integer> {
             if (question.isEmpty()) throw new Exit.UsageException("standard input has no question");
         }
         if (request.model == null) announce();
-        try (Lacuna opened = options.open(console, request.model == null ? Lacuna.DEFAULT_MODEL : request.model); Chat chat = opened.chat(system)) {
+        try (Lacuna opened = options.open(console, request.model == null ? Lacuna.DEFAULT_MODEL : request.model);
+                Chat chat = opened.chat(system)) {
             ModelOptions.requireTemplate(opened);
             chat.overflow(whenFull);
             // another answer each time, unless a seed is asked for

@@ -12,6 +12,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Supplier;
 
 /**
@@ -24,12 +25,14 @@ import java.util.function.Supplier;
  * @param environment variables
  * @param store       the models; opened when first needed
  */
-record Console(InputStream in, PrintStream out, PrintStream err, String terminals, Map<String, String> environment, Supplier<ModelStore> store) {
+record Console(InputStream in, PrintStream out, PrintStream err, String terminals, Map<String, String> environment,
+        Supplier<ModelStore> store) {
     /** The process's own streams. */
     static Console system() {
         // the launcher knows each stream; without it Java can say whether input and output are terminals, both or none
-        java.io.Console java = System.console();
-        String terminals = System.getProperty("lacuna.terminals", java != null && java.isTerminal() ? "01" : "");
+        String terminals = System.getProperty("lacuna.terminals");
+        if (terminals == null)
+            terminals = Optional.ofNullable(System.console()).filter(java.io.Console::isTerminal).isPresent() ? "01" : "";
         return new Console(System.in, stream(FileDescriptor.out), stream(FileDescriptor.err), terminals, System.getenv(), ModelStore::open);
     }
 
@@ -74,7 +77,8 @@ record Console(InputStream in, PrintStream out, PrintStream err, String terminal
     String text(Path file) throws IOException {
         if (file.toString().equals("-")) return input();
         if (!Files.isRegularFile(file)) {
-            throw new Exit.UsageException(file + (Files.exists(file) ? " is not a file" : " does not exist (from " + Path.of("").toAbsolutePath() + ")"));
+            throw new Exit.UsageException(
+                    file + (Files.exists(file) ? " is not a file" : " does not exist (from " + Path.of("").toAbsolutePath() + ")"));
         }
         return decode(Files.readAllBytes(file), file.toString());
     }

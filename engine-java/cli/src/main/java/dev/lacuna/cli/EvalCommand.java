@@ -13,8 +13,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Measures how well a model predicts a text. */
-@Command(name = "eval", description = "Measures the perplexity of a text: consecutive windows, each from an empty cache, all tokens but the first scored.",
-        mixinStandardHelpOptions = true, sortOptions = false)
+@Command(name = "eval", description = "Measures the perplexity of a text: consecutive windows, each from an empty cache, all tokens but the first scored.", mixinStandardHelpOptions = true, sortOptions = false)
 final class EvalCommand implements Callable<Integer> {
     private final Console console;
 
@@ -50,7 +49,8 @@ final class EvalCommand implements Callable<Integer> {
         options.options(console);
         String text = console.text(file);
         try (Lacuna opened = options.open(console, model, window)) {
-            if (window > opened.context()) throw new Exit.UsageException("--window " + window + " is more than the context of " + opened.context());
+            if (window > opened.context())
+                throw new Exit.UsageException("--window " + window + " is more than the context of " + opened.context());
             int[] ids = opened.tokenizer().encode(text, false);
             int whole = ids.length / window;
             if (whole == 0) throw new Exit.UsageException(file + " has " + ids.length + " tokens, less than one window of " + window);
@@ -70,7 +70,8 @@ final class EvalCommand implements Callable<Integer> {
 
     private void print(Lacuna opened, Evaluation e, int textTokens) {
         if (!json) {
-            console.out().printf(Locale.ROOT, "perplexity %.4f (%d windows of %d, %d tokens scored, %s tokens/s)%n", e.perplexity(), e.nll().length,
+            console.out().printf(Locale.ROOT, "perplexity %.4f (%d windows of %d, %d tokens scored, %s tokens/s)%n", e.perplexity(),
+                    e.nll().length,
                     e.window(), e.scored(), Size.number(e.tokensPerSecond()));
             return;
         }

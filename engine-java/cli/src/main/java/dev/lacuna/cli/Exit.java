@@ -34,11 +34,11 @@ final class Exit {
 
     static int code(Throwable failure) {
         return switch (failure) {
-            case SourceException _, ModelNotAvailableException _ -> NO_MODEL;
-            case ModelFileException _, ModelException _, UnsupportedKernelException _ -> UNSUPPORTED;
-            case UnsupportedTokenizerException _, MalformedTokenizerException _, TemplateException _ -> UNSUPPORTED;
-            case MemoryException _, ContextFullException _, OutOfMemoryError _ -> DOES_NOT_FIT;
-            case UsageException _, IllegalArgumentException _ -> USAGE;
+            case SourceException _,ModelNotAvailableException _ -> NO_MODEL;
+            case ModelFileException _,ModelException _,UnsupportedKernelException _ -> UNSUPPORTED;
+            case UnsupportedTokenizerException _,MalformedTokenizerException _,TemplateException _ -> UNSUPPORTED;
+            case MemoryException _,ContextFullException _,OutOfMemoryError _ -> DOES_NOT_FIT;
+            case UsageException _,IllegalArgumentException _ -> USAGE;
             default -> FAILED;
         };
     }

@@ -17,8 +17,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Tells what a model is and what runs it. */
-@Command(name = "info", description = "Tells what a model is: metadata, tensors, memory, and what runs where and why.", mixinStandardHelpOptions = true,
-        sortOptions = false)
+@Command(name = "info", description = "Tells what a model is: metadata, tensors, memory, and what runs where and why.", mixinStandardHelpOptions = true, sortOptions = false)
 final class InfoCommand implements Callable<Integer> {
     private static final int SHOWN = 6;
     private static final int LONGEST = 200;
@@ -99,15 +98,18 @@ final class InfoCommand implements Callable<Integer> {
         PrintStream out = console.out();
         ModelSpec spec = info.spec();
         out.println(info.path());
-        out.println(spec.name() + ", " + spec.family() + ", " + spec.layers().size() + " layers of " + spec.dim() + ", vocabulary " + info.tokens()
+        out.println(spec.name() + ", " + spec.family() + ", " + spec.layers().size() + " layers of " + spec.dim() + ", vocabulary "
+                + info.tokens()
                 + ", made for " + spec.contextLength() + " tokens" + (opened.hasTemplate() ? "" : ", no chat template"));
         out.println("\nMetadata");
         info.metadata().forEach((key, value) -> out.println("  " + key + " = " + shown(value)));
         out.println("\nTensors");
         for (ModelInfo.Packing p : info.packings()) out.printf("  %-5s %4d  %s%n", p.format(), p.tensors(), Size.of(p.bytes()));
         out.println("\nMemory");
-        out.println("  weights             " + Size.of(info.weights()) + (opened.options().weights() == null ? ", mapped from the file" : ", re-encoded"));
-        out.println("  cache and operands  " + Size.of(info.cacheBytes()) + " for " + info.context() + " tokens in " + opened.options().kv());
+        out.println("  weights             " + Size.of(info.weights())
+                + (opened.options().weights() == null ? ", mapped from the file" : ", re-encoded"));
+        out.println(
+                "  cache and operands  " + Size.of(info.cacheBytes()) + " for " + info.context() + " tokens in " + opened.options().kv());
         out.println("\nWhat runs where");
         for (Decision d : info.decisions()) out.println("  " + d.op() + " " + d.on() + ": " + d.kernel() + " (" + d.reason() + ")");
     }

@@ -1,5 +1,7 @@
 package dev.lacuna.cli;
 
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.HelpCommand;
@@ -9,10 +11,9 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** The {@code lacuna} command. */
-@Command(name = "lacuna", description = "Runs compressed transformers on the JVM.", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
-        synopsisSubcommandLabel = "COMMAND", subcommands = HelpCommand.class,
-        footer = {"", "MODEL is a name out of 'lacuna list', a source (hf:owner/repo:QUANT, https://...), or a path.",
-                "Exit status: 0 done, 1 failed, 2 usage, 3 no such model, 4 not supported or malformed, 5 does not fit, 130 interrupted."})
+@Command(name = "lacuna", description = "Runs compressed transformers on the JVM.", mixinStandardHelpOptions = true, versionProvider = Main.Version.class, synopsisSubcommandLabel = "COMMAND", subcommands = HelpCommand.class, footer = {
+        "", "MODEL is a name out of 'lacuna list', a source (hf:owner/repo:QUANT, https://...), or a path.",
+        "Exit status: 0 done, 1 failed, 2 usage, 3 no such model, 4 not supported or malformed, 5 does not fit, 130 interrupted."})
 final class Main implements Runnable {
     @Spec
     @SuppressWarnings("NullAway.Init") // picocli fills it
@@ -46,11 +47,11 @@ final class Main implements Runnable {
                 .addSubcommand(new EvalCommand(console)).addSubcommand(new InfoCommand(console)).addSubcommand(new DoctorCommand(console))
                 .addSubcommand(new PullCommand(console)).addSubcommand(new ListCommand(console)).addSubcommand(new RmCommand(console))
                 .addSubcommand(new WarmUpCommand(console));
-        line.setOut(new java.io.PrintWriter(console.out(), true));
-        line.setErr(new java.io.PrintWriter(console.err(), true));
+        line.setOut(new PrintWriter(console.out(), true, StandardCharsets.UTF_8));
+        line.setErr(new PrintWriter(console.err(), true, StandardCharsets.UTF_8));
         line.setCaseInsensitiveEnumValuesAllowed(true);
         line.setParameterExceptionHandler((e, _) -> {
-            console.notice(e.getMessage());
+            console.notice(Exit.message(e));
             String name = e.getCommandLine().getCommandSpec().parent() == null ? "" : " " + e.getCommandLine().getCommandName();
             console.notice("'lacuna help" + name + "' shows what can be said");
             return Exit.USAGE;

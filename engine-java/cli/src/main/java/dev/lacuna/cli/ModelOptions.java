@@ -38,8 +38,7 @@ final class ModelOptions {
     @Nullable
     String weights;
 
-    @Option(names = "--activations", paramLabel = "TYPE", defaultValue = "i8",
-            description = "Inputs of products with packed weights: i8 (default; a scale per 32) or f32.")
+    @Option(names = "--activations", paramLabel = "TYPE", defaultValue = "i8", description = "Inputs of products with packed weights: i8 (default; a scale per 32) or f32.")
     String activations = "i8";
 
     @Option(names = "--layers", paramLabel = "N", split = ",", description = "Keep only these layers, e.g. 0,2,4.")
@@ -80,14 +79,16 @@ final class ModelOptions {
     /** Chat needs a template, the file's or a named one. */
     static void requireTemplate(Lacuna opened) {
         if (opened.hasTemplate()) return;
-        throw new ModelException(opened.spec().name() + " has no chat template: name one (--template " + String.join(", ", ChatTemplate.names())
-                + "), or use 'lacuna generate' with a plain prompt");
+        throw new ModelException(
+                opened.spec().name() + " has no chat template: name one (--template " + String.join(", ", ChatTemplate.names())
+                        + "), or use 'lacuna generate' with a plain prompt");
     }
 
     Options options(Console console) {
         if (context < 0) throw new Exit.UsageException("--ctx must be positive, not " + context);
         int[] keep = layers.isEmpty() ? null : layers.stream().mapToInt(Integer::intValue).toArray();
-        return new Options(context, 1, new OpsOptions(threads, kernels, strict), kvType(), policy(), format(), keep, template, Meter.bytes(console));
+        return new Options(context, 1, new OpsOptions(threads, kernels, strict), kvType(), policy(), format(), keep, template,
+                Meter.bytes(console));
     }
 
     private KvType kvType() {

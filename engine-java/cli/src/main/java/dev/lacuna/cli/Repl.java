@@ -144,7 +144,8 @@ final class Repl {
         Result result = generation.result();
         last = result;
         if (result.finishReason() == FinishReason.CANCELLED) console.notice("stopped");
-        if (result.finishReason() == FinishReason.LENGTH) console.notice(result.contextFull() ? "cut: " + FULL : Answer.cut(result, model.context()));
+        if (result.finishReason() == FinishReason.LENGTH)
+            console.notice(result.contextFull() ? "cut: " + FULL : Answer.cut(result, model.context()));
     }
 
     /** @return whether to go on */

@@ -48,8 +48,10 @@ final class SamplingOptions {
     List<String> stop = new ArrayList<>();
 
     Sampling over(Sampling s) {
-        return new Sampling(or(maxTokens, s.maxTokens()), or(temperature, s.temperature()), or(topK, s.topK()), or(topP, s.topP()), or(minP, s.minP()),
-                or(repetition, s.repetitionPenalty()), or(frequency, s.frequencyPenalty()), or(presence, s.presencePenalty()), or(seed, s.seed()),
+        return new Sampling(or(maxTokens, s.maxTokens()), or(temperature, s.temperature()), or(topK, s.topK()), or(topP, s.topP()),
+                or(minP, s.minP()),
+                or(repetition, s.repetitionPenalty()), or(frequency, s.frequencyPenalty()), or(presence, s.presencePenalty()),
+                or(seed, s.seed()),
                 stop.isEmpty() ? s.stop() : stop);
     }
 

@@ -30,7 +30,8 @@ final class WarmUpCommand implements Callable<Integer> {
         var typed = new ByteArrayInputStream("Hi\n/stats\n/exit\n".getBytes(StandardCharsets.UTF_8));
         try (Lacuna model = options.open(console, Lacuna.DEFAULT_MODEL);
                 Chat chat = model.chat().sampling(Sampling.GREEDY.withMaxTokens(TOKENS).withTemperature(0.6));
-                Terminal terminal = TerminalBuilder.builder().system(false).streams(typed, new ByteArrayOutputStream()).type("dumb").build()) {
+                Terminal terminal = TerminalBuilder.builder().system(false).streams(typed, new ByteArrayOutputStream()).type("dumb")
+                        .build()) {
             return new Repl(console, model, chat, terminal, null).run();
         }
     }

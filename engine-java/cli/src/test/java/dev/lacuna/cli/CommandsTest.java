@@ -68,7 +68,8 @@ class CommandsTest {
         Run run = lacuna.run("generate", model, "--prompt", "abc", "--max-tokens", "5", "--json");
         assertEquals(0, run.status(), run.err());
         JsonNode json = run.json();
-        List<String> found = fields(json, "model", "promptIds", "outputIds", "text", "finishReason", "contextFull", "cachedTokens", "timings",
+        List<String> found = fields(json, "model", "promptIds", "outputIds", "text", "finishReason", "contextFull", "cachedTokens",
+                "timings",
                 "promptTokensPerSecond", "tokensPerSecond");
         assertTrue(found.containsAll(DESCRIBED), found.toString());
         fields(json.get("timings"), "loadSeconds", "queuedSeconds", "prefillSeconds", "decodeSeconds", "firstTokenSeconds");
@@ -144,7 +145,8 @@ class CommandsTest {
     @ValueSource(booleans = {false, true})
     void evalJson(boolean decode) throws IOException {
         Path file = Files.writeString(folder.resolve("text.txt"), "the quick brown fox jumps over the lazy dog. ".repeat(6));
-        List<String> args = new ArrayList<>(List.of("eval", model, "--text", file.toString(), "--window", "32", "--windows", "3", "--json"));
+        List<String> args = new ArrayList<>(
+                List.of("eval", model, "--text", file.toString(), "--window", "32", "--windows", "3", "--json"));
         if (decode) args.add("--decode");
         Run run = lacuna.run(args.toArray(String[]::new));
         assertEquals(0, run.status(), run.err());
@@ -176,7 +178,8 @@ class CommandsTest {
         Run run = lacuna.run("info", model, "--json", "--ctx", "64");
         assertEquals(0, run.status(), run.err());
         JsonNode json = run.json();
-        List<String> found = fields(json, "path", "name", "family", "shape", "metadata", "tensors", "weightsBytes", "hasTemplate", "decisions");
+        List<String> found = fields(json, "path", "name", "family", "shape", "metadata", "tensors", "weightsBytes", "hasTemplate",
+                "decisions");
         assertTrue(found.containsAll(DESCRIBED), found.toString());
         assertEquals("llama", json.get("family").asString());
         assertEquals(357, json.get("metadata").get("tokenizer.ggml.tokens").get("length").asInt());
@@ -192,7 +195,8 @@ class CommandsTest {
     void infoText() {
         Run run = lacuna.run("info", model, "--layers", "1", "--weights", "Q4_0", "--kv", "int8");
         assertEquals(0, run.status(), run.err());
-        for (String part : List.of("tiny, llama, 1 layers of 64", "tokenizer.ggml.tokens = [357] <unk>", "Q8_0", "re-encoded", "I8", "What runs where")) {
+        for (String part : List.of("tiny, llama, 1 layers of 64", "tokenizer.ggml.tokens = [357] <unk>", "Q8_0", "re-encoded", "I8",
+                "What runs where")) {
             assertTrue(run.out().contains(part), part + " in " + run.out());
         }
     }

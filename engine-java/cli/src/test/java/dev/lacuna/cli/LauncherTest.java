@@ -25,7 +25,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** The launcher script, in a copy of the project's folders with JDKs and a Maven that only tell what they were asked. */
 class LauncherTest {
-    private static final List<String> TOOLS = List.of("sh", "sed", "find", "head", "tail", "grep", "cat", "date", "mkdir", "rm", "rmdir", "mv", "cksum",
+    private static final List<String> TOOLS = List.of("sh", "sed", "find", "head", "tail", "grep", "cat", "date", "mkdir", "rm", "rmdir",
+            "mv", "cksum",
             "dirname", "readlink", "flock", "sleep", "nice", "touch");
 
     @TempDir
@@ -81,7 +82,8 @@ class LauncherTest {
     /** A JDK whose java prints its own path and arguments, and makes the file that {@code AOTCacheOutput} names. */
     private Path jdk(Path home, int major) throws IOException {
         Files.createDirectories(home.resolve("bin"));
-        Files.writeString(home.resolve("release"), "IMPLEMENTOR=\"x\"\nJAVA_VERSION=\"" + (major == 8 ? "1.8.0_412" : major + ".0.1") + "\"\n");
+        Files.writeString(home.resolve("release"),
+                "IMPLEMENTOR=\"x\"\nJAVA_VERSION=\"" + (major == 8 ? "1.8.0_412" : major + ".0.1") + "\"\n");
         executable(home.resolve("bin/java"), """
                 printf '%s\\n' "$0" "$@"
                 for a in "$@"; do case $a in -XX:AOTCacheOutput=*) echo cache >"${a#*=}" ;; esac; done
@@ -128,7 +130,8 @@ class LauncherTest {
         assertEquals(wanted.resolve("bin/java").toString(), run.out().getFirst());
         int main = run.out().indexOf("dev.lacuna.cli.Main");
         assertEquals(List.of("chat", "two words", "", "Grüße"), run.out().subList(main + 1, run.out().size()));
-        assertTrue(run.out().containsAll(List.of("--enable-native-access=ALL-UNNAMED", "--add-modules=jdk.incubator.vector")), run.out().toString());
+        assertTrue(run.out().containsAll(List.of("--enable-native-access=ALL-UNNAMED", "--add-modules=jdk.incubator.vector")),
+                run.out().toString());
         String target = root.resolve("engine-java/cli/target").toString();
         assertTrue(run.out().contains(target + "/lacuna-cli-1.jar:" + target + "/lib/a.jar"), run.out().toString());
         String build = Files.readString(folder.resolve("builds"));

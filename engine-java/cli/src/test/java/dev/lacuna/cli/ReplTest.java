@@ -20,9 +20,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
-import java.util.function.BooleanSupplier;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 import java.util.function.Predicate;
 import org.jline.terminal.Terminal;
 import org.jline.terminal.Terminal.Signal;
@@ -118,7 +118,8 @@ class ReplTest {
         assertEquals(4, chat.history().size());
         assertTrue(out.text().contains(chat.history().get(1).content()), "the answer is on the terminal");
         assertFalse(err.text().contains(chat.history().get(1).content()), "and only there");
-        assertTrue(err.text().matches("(?s).*prompt \\d+ tokens \\([1-9]\\d* cached\\).*"), "the first turn was found in the cache: " + err.text());
+        assertTrue(err.text().matches("(?s).*prompt \\d+ tokens \\([1-9]\\d* cached\\).*"),
+                "the first turn was found in the cache: " + err.text());
         assertTrue(err.text().contains(" of " + TinyModel.CONTEXT + " tokens"), err.text());
         assertTrue(Files.readString(folder.resolve("history")).contains("Again"), "history file");
     }

@@ -44,9 +44,11 @@ final class TinyModel {
         int vocabulary = tokens.size();
         GgufWriter w = new GgufWriter().put("general.architecture", architecture).put("general.name", "tiny").put("llama.block_count", 2)
                 .put("llama.embedding_length", DIM).put("llama.attention.head_count", 4).put("llama.attention.head_count_kv", 2)
-                .put("llama.feed_forward_length", FFN).put("llama.context_length", CONTEXT).put("llama.attention.layer_norm_rms_epsilon", 1e-5f)
+                .put("llama.feed_forward_length", FFN).put("llama.context_length", CONTEXT)
+                .put("llama.attention.layer_norm_rms_epsilon", 1e-5f)
                 .put("tokenizer.ggml.model", "llama").put("tokenizer.ggml.tokens", tokens.toArray(String[]::new))
-                .put("tokenizer.ggml.scores", new float[vocabulary]).put("tokenizer.ggml.token_type", types.stream().mapToInt(i -> i).toArray())
+                .put("tokenizer.ggml.scores", new float[vocabulary])
+                .put("tokenizer.ggml.token_type", types.stream().mapToInt(i -> i).toArray())
                 .put("tokenizer.ggml.bos_token_id", 1).put("tokenizer.ggml.eos_token_id", 2).put("tokenizer.ggml.unknown_token_id", 0);
         w.tensor("token_embd.weight", Format.F32, normal(random, vocabulary * DIM, 1), DIM, vocabulary);
         for (int l = 0; l < 2; l++) {

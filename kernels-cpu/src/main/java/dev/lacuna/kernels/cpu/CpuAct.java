@@ -7,8 +7,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
- * An activation outside the heap. Rows are padded with zeros to whole blocks. The floats always hold what the packing stands for, so that products
- * may take either; the bytes are there only if the policy packs to them.
+ * An activation outside the heap. Rows are padded with zeros to whole blocks. What is packed to bytes is kept as the floats that the bytes stand for:
+ * without an instruction that sums products of bytes, which Java cannot reach, integer loops are no faster than loops of floats.
  */
 final class CpuAct implements Act {
     /** Values that share a scale. */
@@ -17,23 +17,14 @@ final class CpuAct implements Act {
 
     private final int cols;
     private final InputPolicy policy;
-    private final int rows;
     private final MemorySegment floats;
-    private final MemorySegment bytes;
-    private final MemorySegment scales;
-    private final MemorySegment sums;
     private Input packed;
 
     CpuAct(int rows, int cols, InputPolicy policy, Arena arena) {
-        this.rows = rows;
         this.cols = cols;
         this.policy = policy;
         long n = Math.multiplyExact((long) rows, stride());
-        boolean eight = policy.fewRows() instanceof Input.I8 || policy.manyRows() instanceof Input.I8;
         floats = arena.allocate(Math.multiplyExact(n, Float.BYTES), ALIGNMENT);
-        bytes = arena.allocate(eight ? n : 0, ALIGNMENT);
-        scales = arena.allocate(eight ? n / BLOCK * Float.BYTES : 0, ALIGNMENT);
-        sums = arena.allocate(eight ? n / BLOCK * Float.BYTES : 0, ALIGNMENT);
         packed = policy.fewRows();
     }
 
@@ -52,24 +43,8 @@ final class CpuAct implements Act {
         return Kernels.padded(cols);
     }
 
-    int rows() {
-        return rows;
-    }
-
     MemorySegment floats() {
         return floats;
-    }
-
-    MemorySegment bytes() {
-        return bytes;
-    }
-
-    MemorySegment scales() {
-        return scales;
-    }
-
-    MemorySegment sums() {
-        return sums;
     }
 
     /** What the latest writer packed. */
@@ -84,6 +59,6 @@ final class CpuAct implements Act {
     }
 
     long size() {
-        return floats.byteSize() + bytes.byteSize() + scales.byteSize() + sums.byteSize();
+        return floats.byteSize();
     }
 }

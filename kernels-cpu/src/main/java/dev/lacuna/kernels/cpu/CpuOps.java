@@ -88,18 +88,17 @@ final class CpuOps implements Ops {
         if (uses.contains(Use.EMBED))
             decisions.add(new Decision("embed", format.name(), kernels.name() + ", unpack", "rows are looked up"));
         if (!uses.contains(Use.PRODUCT)) return;
+        String unpacked = kernels.name() + ", unpacked for all rows";
         for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
             String on = format + " x " + input;
-            String unpack = kernels.name() + ", unpack and multiply floats";
-            if (!(input instanceof Input.I8)) {
-                decisions.add(new Decision("product", on, unpack, "the only way for float inputs"));
-            } else if (input.equals(policy.fewRows()) && kernels.hasIntegers(format)) {
-                decisions.add(
-                        new Decision("product, 1 to " + Panel.INTEGER_ROWS + " rows", on, kernels.name() + ", integers", "fastest here"));
-                decisions.add(new Decision("product, more rows", on, unpack, "fastest here: unpacked once for all rows"));
+            boolean few = input.equals(policy.fewRows());
+            if (few && kernels.hasDirect(format)) {
+                decisions.add(new Decision("product, up to " + Products.DIRECT + " rows", on, kernels.name() + ", unpacked in registers",
+                        "fastest here"));
+                decisions.add(new Decision("product, more rows", on, unpacked, "fastest here"));
             } else {
-                String why = kernels.hasIntegers(format) ? "fastest here: unpacked once for all rows" : "no integer loop for " + format;
-                decisions.add(new Decision("product", on, unpack, why));
+                decisions.add(
+                        new Decision("product", on, unpacked, few ? "no loop that unpacks " + format + " in registers" : "fastest here"));
             }
         }
     }
@@ -173,16 +172,11 @@ final class CpuOps implements Ops {
     }
 
     /** Packs {@code n} values that are columns {@code col} and following of a row; {@code col} begins a block. */
-    private void pack(Scratch s, float[] x, int at, int n, CpuAct to, int row, int col) {
+    private void pack(float[] x, int at, int n, CpuAct to, int row, int col) {
         if (to.packed() instanceof Input.I8) {
             int padded = Kernels.padded(n);
             Arrays.fill(x, at + n, at + padded, 0);
-            kernels.quantize(x, at, padded, s.q, s.scale, s.sum);
-            long first = (long) row * to.stride() + col;
-            int blocks = padded / CpuAct.BLOCK;
-            MemorySegment.copy(s.q, 0, to.bytes(), ValueLayout.JAVA_BYTE, first, padded);
-            MemorySegment.copy(s.scale, 0, to.scales(), ValueLayout.JAVA_FLOAT, first / CpuAct.BLOCK * Float.BYTES, blocks);
-            MemorySegment.copy(s.sum, 0, to.sums(), ValueLayout.JAVA_FLOAT, first / CpuAct.BLOCK * Float.BYTES, blocks);
+            kernels.quantize(x, at, padded);
         }
         store(x, at, n, to, row, col);
     }
@@ -199,7 +193,7 @@ final class CpuOps implements Ops {
         rows(b.rows(), (r, s) -> {
             kernels.unpack(w.format(), w.data(), b.id(r) * bytes, w.cols(), s.row, 0);
             if (scale != 1) kernels.scale(s.row, 0, w.cols(), scale);
-            pack(s, s.row, 0, w.cols(), to, r, 0);
+            pack(s.row, 0, w.cols(), to, r, 0);
         });
     }
 
@@ -234,7 +228,7 @@ final class CpuOps implements Ops {
             store(s.row, 0, n, res, r, 0);
             if (to == null) return;
             for (int i = 0; i < n; i++) s.row[i] = (float) y[i];
-            pack(s, s.row, 0, n, to, r, 0);
+            pack(s.row, 0, n, to, r, 0);
         });
     }
 
@@ -286,7 +280,7 @@ final class CpuOps implements Ops {
             load(g, r, s.row);
             if (u != null) load(u, r, s.second);
             kernels.activate(f, s.row, u == null ? null : s.second, 0, g.cols());
-            pack(s, s.row, 0, g.cols(), to, r, 0);
+            pack(s.row, 0, g.cols(), to, r, 0);
         });
     }
 
@@ -302,7 +296,7 @@ final class CpuOps implements Ops {
         if (!(packed instanceof Input.I8)) return;
         rows(b.rows(), (r, s) -> {
             load(to, r, s.row);
-            pack(s, s.row, 0, to.cols(), to, r, 0);
+            pack(s.row, 0, to.cols(), to, r, 0);
         });
     }
 
@@ -312,9 +306,9 @@ final class CpuOps implements Ops {
         int row(int i);
     }
 
-    private void gather(CpuAct x, int n, RowOf rows) {
+    private void gather(CpuAct x, int n, RowOf row) {
         panel.begin(x, n);
-        rows(n, (i, s) -> panel.gather(x, rows.row(i), i));
+        rows(n, (i, s) -> panel.gather(x, row.row(i), i));
     }
 
     /** What happens to a block of results. */
@@ -359,13 +353,14 @@ final class CpuOps implements Ops {
     public void logits(Act x, Linear w, float softCap, Logits out) {
         CpuWorkspace.Scores l = (CpuWorkspace.Scores) out;
         Batch b = batch();
-        if (b.logitRows() == 0) return;
+        l.rows = b.logitRows();
+        if (l.rows == 0) return;
         gather((CpuAct) x, b.logitRows(), b::logitRow);
         product(w, (v, from, to, first, last, stride) -> {
             for (int r = first; r < last; r++) {
                 int at = (r - first) * stride;
                 if (softCap != 0) kernels.cap(v, at, to - from, softCap);
-                MemorySegment.copy(v, at, l.v(), ValueLayout.JAVA_FLOAT, ((long) r * l.vocabulary() + from) * Float.BYTES, to - from);
+                MemorySegment.copy(v, at, l.v, ValueLayout.JAVA_FLOAT, l.at(r) + (long) from * Float.BYTES, to - from);
             }
         });
     }
@@ -421,7 +416,7 @@ final class CpuOps implements Ops {
             for (int r = first; r < last; r++) {
                 int at = (r - first) * stride;
                 kernels.activate(f, y, gate == null ? null : s.out, at, to - from);
-                pack(s, y, at, to - from, hidden, r, from);
+                pack(y, at, to - from, hidden, r, from);
             }
         }
     }
@@ -432,11 +427,12 @@ final class CpuOps implements Ops {
     public void topK(Logits l, int k, TopK out) {
         CpuWorkspace.Scores scores = (CpuWorkspace.Scores) l;
         CpuWorkspace.Best best = (CpuWorkspace.Best) out;
-        scratch[0].reserve(scores.vocabulary());
-        for (int i = 0; i < batch().logitRows(); i++) {
-            float[] v = scratch[0].row;
-            MemorySegment.copy(scores.v(), ValueLayout.JAVA_FLOAT, (long) i * scores.vocabulary() * Float.BYTES, v, 0, scores.vocabulary());
-            Best.of(kernels, v, scores.vocabulary(), best.id(), i * k, k);
+        int n = scores.vocabulary;
+        best.rows = batch().logitRows();
+        scratch[0].reserve(n);
+        for (int i = 0; i < best.rows; i++) {
+            MemorySegment.copy(scores.v, ValueLayout.JAVA_FLOAT, scores.at(i), scratch[0].row, 0, n);
+            Best.of(kernels, scratch[0].row, n, best.id, i * k, k);
         }
     }
 
@@ -449,7 +445,7 @@ final class CpuOps implements Ops {
         to.begin(rows);
         for (int r = 0; r < rows; r++) {
             System.arraycopy(v, r * to.cols(), scratch[0].row, 0, to.cols());
-            pack(scratch[0], scratch[0].row, 0, to.cols(), to, r, 0);
+            pack(scratch[0].row, 0, to.cols(), to, r, 0);
         }
     }
 
@@ -466,12 +462,16 @@ final class CpuOps implements Ops {
 
     @Override
     public float[] read(Logits l) {
-        return ((CpuWorkspace.Scores) l).v().toArray(ValueLayout.JAVA_FLOAT);
+        CpuWorkspace.Scores from = (CpuWorkspace.Scores) l;
+        float[] out = new float[from.rows * from.vocabulary];
+        MemorySegment.copy(from.v, ValueLayout.JAVA_FLOAT, 0, out, 0, out.length);
+        return out;
     }
 
     @Override
     public int[] read(TopK t) {
-        return ((CpuWorkspace.Best) t).id().clone();
+        CpuWorkspace.Best from = (CpuWorkspace.Best) t;
+        return Arrays.copyOf(from.id, from.rows * from.k);
     }
 
     @Override

@@ -19,10 +19,43 @@ final class CpuWorkspace implements Workspace {
     private long bytes;
     private boolean closed;
 
-    /** Scores {@code [logitRows x vocabulary]}. */
-    record Scores(int vocabulary, int rows, MemorySegment v) implements Logits {}
+    /** Scores {@code [rows of the last step x vocabulary]}. */
+    static final class Scores implements Logits {
+        final int vocabulary;
+        final MemorySegment v;
+        int rows;
 
-    record Best(int k, int[] id) implements TopK {}
+        Scores(int vocabulary, MemorySegment v) {
+            this.vocabulary = vocabulary;
+            this.v = v;
+        }
+
+        @Override
+        public int vocabulary() {
+            return vocabulary;
+        }
+
+        long at(int row) {
+            return (long) row * vocabulary * Float.BYTES;
+        }
+    }
+
+    /** The best tokens {@code [rows of the last step x k]}. */
+    static final class Best implements TopK {
+        final int k;
+        final int[] id;
+        int rows;
+
+        Best(int k, int[] id) {
+            this.k = k;
+            this.id = id;
+        }
+
+        @Override
+        public int k() {
+            return k;
+        }
+    }
 
     CpuWorkspace(Limits limits, CpuOps ops) {
         this.limits = limits;
@@ -46,7 +79,7 @@ final class CpuWorkspace implements Workspace {
     public Logits logits(int vocabulary) {
         long size = Math.multiplyExact((long) limits.logitRows() * Float.BYTES, vocabulary);
         bytes += size;
-        return new Scores(vocabulary, limits.logitRows(), arena.allocate(size, ALIGNMENT));
+        return new Scores(vocabulary, arena.allocate(size, ALIGNMENT));
     }
 
     @Override

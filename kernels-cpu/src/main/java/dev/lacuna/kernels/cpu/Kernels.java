@@ -12,6 +12,8 @@ import org.jspecify.annotations.Nullable;
 interface Kernels {
     /** Lengths are rounded up to this, a multiple of every vector length. */
     int PAD = 32;
+    /** Values of the scratch in which loops lay vectors down to sum them: no use of the order in which a machine sums a register. */
+    int LANES = 320;
 
     static int padded(int n) {
         return (n + PAD - 1) / PAD * PAD;
@@ -26,24 +28,26 @@ interface Kernels {
     /** Converts {@code n} signed bytes. */
     void unpackBytes(MemorySegment w, long at, int n, float[] to, int toAt);
 
-    /** Whether {@link #integers} takes the format. */
-    boolean hasIntegers(Format format);
+    /** Whether {@link #direct} takes the format. */
+    boolean hasDirect(Format format);
 
     /**
-     * Products of rows {@code from} to {@code to} with one row of 8-bit activations, straight from the packed weights: integer sums over blocks.
+     * Products of weight rows {@code from} to {@code to} with one row of floats, unpacked in registers; bit for bit what {@link #unpack} and
+     * {@link #dots} give.
      *
-     * @param x   row of {@code in}
-     * @param out begins with row {@code from}
+     * @param out   begins with row {@code from}
+     * @param lanes scratch of {@link #LANES}
      */
-    void integers(Format format, MemorySegment w, int from, int to, int cols, Panel in, int x, float[] out, int outAt);
+    void direct(Format format, MemorySegment w, int from, int to, int cols, float[] x, int xAt, float[] out, int outAt, float[] lanes);
 
     /**
-     * {@code out[outAt + r * stride + o] = sum over i < k of x[xAt + r * k + i] * w[o * k + i]}.
+     * {@code out[outAt + r * stride + o] = sum over i < k of x[xAt + r * k + i] * w[o * k + i]}, each sum in an order that depends on k alone.
      *
-     * @param rows of {@code w}, rounded up to 4 by the loops, whose results have room
-     * @param k    a padded length
+     * @param rows  of {@code w}, rounded up to 4 by the loops, whose results have room
+     * @param k     a padded length
+     * @param lanes scratch of {@link #LANES}
      */
-    void dots(float[] w, int rows, float[] x, int xAt, int xRows, int k, float[] out, int outAt, int stride);
+    void dots(float[] w, int rows, float[] x, int xAt, int xRows, int k, float[] out, int outAt, int stride, float[] lanes);
 
     /** {@code c [m x n] += a [m x (from to to)] . b [(from to to) x n]}; m is rounded up to 4 unless it is 1, n is padded. */
     void mix(float[] a, int aAt, int aStride, int m, int from, int to, float[] b, int n, float[] c, int cAt, int cStride);
@@ -54,11 +58,9 @@ interface Kernels {
     double squares(double[] x, int n, double mean);
 
     /**
-     * Packs padded {@code n} values to bytes with one scale for each 32, and leaves what the bytes stand for in {@code x}.
-     *
-     * @param sum for each block scale times the sum of its bytes
+     * Rounds padded {@code n} values to what signed bytes with a scale for each 32 can hold.
      */
-    void quantize(float[] x, int at, int n, byte[] q, float[] scale, float[] sum);
+    void quantize(float[] x, int at, int n);
 
     /** {@code gate = f(gate) * up}. */
     void activate(Activation f, float[] gate, float @Nullable [] up, int at, int n);

@@ -3,10 +3,8 @@ package dev.lacuna.kernels.cpu;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.ByteVector;
-import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.LongVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
@@ -20,12 +18,6 @@ final class Lanes {
     static final int N = F.length();
     static final int BITS = F.vectorBitSize();
     static final VectorSpecies<Integer> I = IntVector.SPECIES_PREFERRED;
-    static final VectorSpecies<Double> D = DoubleVector.SPECIES_PREFERRED;
-    static final VectorSpecies<Long> L = LongVector.SPECIES_PREFERRED;
-    /** Shorts that are widened to one vector of ints, or to two where registers have less than 512 bits. */
-    static final VectorSpecies<Short> S = BITS >= 256 ? ShortVector.SPECIES_256 : ShortVector.SPECIES_128;
-    static final VectorSpecies<Byte> B = BITS >= 256 ? ByteVector.SPECIES_128 : ByteVector.SPECIES_64;
-    static final int SHORTS = S.length();
     static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
 
     private static final VectorSpecies<Byte> BYTES = BITS >= 512 ? ByteVector.SPECIES_128 : ByteVector.SPECIES_64;
@@ -60,32 +52,20 @@ final class Lanes {
         return (FloatVector) v.convert(VectorOperators.I2F, 0);
     }
 
-    /** Sums of one or two neighbours halves of shorts, as ints. */
-    static IntVector widened(ShortVector v) {
-        IntVector low = (IntVector) v.convertShape(VectorOperators.S2I, I, 0);
-        return SHORTS == N ? low : low.add((IntVector) v.convertShape(VectorOperators.S2I, I, 1));
+    /** The sum over lanes, always in the same order: a reduction's order is the compiler's, and differs before and after it has compiled. */
+    static float total(FloatVector v, float[] lanes) {
+        v.intoArray(lanes, 0);
+        return total(lanes, 0);
     }
 
-    /** {@code SHORTS} unsigned bytes. */
-    static ShortVector unsignedShorts(MemorySegment from, long at) {
-        return (ShortVector) ByteVector.fromMemorySegment(B, from, at, ORDER).convertShape(VectorOperators.ZERO_EXTEND_B2S, S, 0);
-    }
-
-    /** {@code SHORTS} signed bytes. */
-    static ShortVector shorts(MemorySegment from, long at) {
-        return (ShortVector) ByteVector.fromMemorySegment(B, from, at, ORDER).convertShape(VectorOperators.B2S, S, 0);
-    }
-
-    static ShortVector shorts(byte[] from, int at) {
-        return (ShortVector) ByteVector.fromArray(B, from, at).convertShape(VectorOperators.B2S, S, 0);
-    }
-
-    /** Stores ints that fit in bytes. */
-    static void store(IntVector v, byte[] to, int at) {
-        if (N >= 8) {
-            ((ByteVector) v.convertShape(VectorOperators.I2B, BYTES, 0)).intoArray(to, at);
-        } else {
-            for (int i = 0; i < N; i++) to[at + i] = (byte) v.lane(i);
+    static float total(float[] lanes, int at) {
+        float a = lanes[at], b = lanes[at + 1], c = lanes[at + 2], d = lanes[at + 3];
+        for (int i = 4; i < N; i += 4) {
+            a += lanes[at + i];
+            b += lanes[at + i + 1];
+            c += lanes[at + i + 2];
+            d += lanes[at + i + 3];
         }
+        return a + b + (c + d);
     }
 }

@@ -27,17 +27,18 @@ final class PlainKernels implements Kernels {
     }
 
     @Override
-    public boolean hasIntegers(Format format) {
+    public boolean hasDirect(Format format) {
         return false;
     }
 
     @Override
-    public void integers(Format format, MemorySegment w, int from, int to, int cols, Panel in, int x, float[] out, int outAt) {
-        throw new UnsupportedOperationException("no integer loops");
+    public void direct(Format format, MemorySegment w, int from, int to, int cols, float[] x, int xAt, float[] out, int outAt,
+            float[] lanes) {
+        throw new UnsupportedOperationException("no such loops");
     }
 
     @Override
-    public void dots(float[] w, int rows, float[] x, int xAt, int xRows, int k, float[] out, int outAt, int stride) {
+    public void dots(float[] w, int rows, float[] x, int xAt, int xRows, int k, float[] out, int outAt, int stride, float[] lanes) {
         for (int r = 0; r < xRows; r++) {
             for (int o = 0; o < rows; o += 2) {
                 int a = o * k;
@@ -91,21 +92,13 @@ final class PlainKernels implements Kernels {
     }
 
     @Override
-    public void quantize(float[] x, int at, int n, byte[] q, float[] scale, float[] sum) {
-        for (int b = 0; b < n; b += CpuAct.BLOCK) {
+    public void quantize(float[] x, int at, int n) {
+        for (int b = at; b < at + n; b += CpuAct.BLOCK) {
             float max = 0;
-            for (int i = b; i < b + CpuAct.BLOCK; i++) max = Math.max(max, Math.abs(x[at + i]));
+            for (int i = b; i < b + CpuAct.BLOCK; i++) max = Math.max(max, Math.abs(x[i]));
             float d = max / 127;
             float inverse = d < Float.MIN_NORMAL ? 0 : 1 / d;
-            int total = 0;
-            for (int i = b; i < b + CpuAct.BLOCK; i++) {
-                int rounded = (int) Math.rint(x[at + i] * inverse);
-                q[i] = (byte) rounded;
-                total += rounded;
-                x[at + i] = rounded * d;
-            }
-            scale[b / CpuAct.BLOCK] = d;
-            sum[b / CpuAct.BLOCK] = total * d;
+            for (int i = b; i < b + CpuAct.BLOCK; i++) x[i] = (int) Math.rint(x[i] * inverse) * d;
         }
     }
 

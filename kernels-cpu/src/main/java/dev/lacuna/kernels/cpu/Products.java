@@ -3,19 +3,23 @@ package dev.lacuna.kernels.cpu;
 import dev.lacuna.ops.Linear;
 
 /**
- * Products of a panel of activation rows with ranges of weight rows. Each result is one sum in one order, whoever computes it. One or two rows meet
- * packed weights directly where there is an integer loop; else a few weight rows at a time are unpacked to floats and meet all activation rows.
+ * Products of a panel of activation rows with ranges of weight rows. Each result is one sum in one order, whatever else is computed with it: one or two
+ * rows meet weights that are unpacked in registers; else a few weight rows at a time are unpacked to floats and meet all activation rows.
  */
 final class Products {
+    /** Steps of at most this many rows unpack weights anew for each row. */
+    static final int DIRECT = 2;
+    /** Steps of at most this many rows are cut into larger parts. */
+    private static final int FEW = 8;
     /** Weight rows of a part when there are many activation rows: unpacked they fit the second-level cache. */
     private static final int MANY = 32;
     /** Weight rows that are unpacked at a time for few activation rows: they fit the first-level cache. */
     private static final int TILE = 4;
     /** Activation rows of a block of results. */
-    private static final int ROWS = 16;
+    private static final int ROWS = 64;
     private static final int MOST = 512;
     /** Results that a block holds. */
-    static final int OUT = 8 * MOST;
+    static final int OUT = FEW * MOST;
 
     private final Kernels kernels;
     private final int threads;
@@ -26,7 +30,7 @@ final class Products {
     }
 
     private static boolean few(Panel panel) {
-        return panel.rows <= OUT / MOST;
+        return panel.rows <= FEW;
     }
 
     /** Weight rows of a part: whole blocks of 32, enough parts for balance, not so many that handing out costs. */
@@ -46,21 +50,24 @@ final class Products {
     /**
      * {@code out[(r - first) * stride + o - from] = panel[r] . w[o] + bias[o]} for the panel's rows {@code first} to {@code last}.
      *
+     * @param first  0 for few rows, else a multiple of {@link Panel#ROWS}
      * @param tile   which tile of the worker to unpack to
      * @param stride at least {@code to - from}, a multiple of 4
      */
     void block(Scratch s, int tile, Panel panel, Linear w, int from, int to, int first, int last, float[] out, int stride) {
         CpuWeight weight = (CpuWeight) w.weight();
-        if (panel.integers && kernels.hasIntegers(weight.format())) {
+        if (panel.rows <= DIRECT && kernels.hasDirect(weight.format())) {
             for (int r = first; r < last; r++) {
-                kernels.integers(weight.format(), weight.data(), from, to, weight.cols(), panel, r, out, (r - first) * stride);
+                kernels.direct(weight.format(), weight.data(), from, to, weight.cols(), panel.floats, r * panel.stride, out,
+                        (r - first) * stride,
+                        s.lanes);
             }
         } else {
             int step = few(panel) ? TILE : MANY;
             for (int o = from; o < to; o += step) {
                 int end = Math.min(to, o + step);
                 float[] rows = unpacked(s.tile[tile], weight, o, end);
-                kernels.dots(rows, end - o, panel.floats, first * panel.stride, last - first, panel.stride, out, o - from, stride);
+                kernels.dots(rows, end - o, panel.floats, first * panel.stride, last - first, panel.stride, out, o - from, stride, s.lanes);
             }
         }
         if (w.bias() == null) return;

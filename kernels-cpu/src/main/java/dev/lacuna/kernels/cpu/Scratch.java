@@ -9,9 +9,7 @@ final class Scratch {
     float[] second = new float[0];
     double[] wide = new double[0];
     double[] normed = new double[0];
-    byte[] q = new byte[0];
-    float[] scale = new float[0];
-    float[] sum = new float[0];
+    final float[] lanes = new float[Kernels.LANES];
     /** Results of a part of a product, {@code [rows x outputs]}, and a second. */
     final float[] out = new float[Products.OUT];
     final float[] gate = new float[Products.OUT];
@@ -35,8 +33,5 @@ final class Scratch {
         second = new float[n];
         wide = new double[n];
         normed = new double[n];
-        q = new byte[n];
-        scale = new float[n / CpuAct.BLOCK];
-        sum = new float[n / CpuAct.BLOCK];
     }
 }

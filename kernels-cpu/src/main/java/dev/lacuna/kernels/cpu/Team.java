@@ -25,6 +25,8 @@ final class Team {
     /** Work that is cut into parts. */
     interface Body {
         /**
+         * Does one part.
+         *
          * @param part   which part, 0 to parts - 1
          * @param worker who does it, 0 to threads - 1: nobody else has that number meanwhile
          */

@@ -4,36 +4,36 @@ import static dev.lacuna.kernels.cpu.Lanes.F;
 import static dev.lacuna.kernels.cpu.Lanes.N;
 
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
 
 /**
- * Products of floats in blocks of registers. A result's lanes are summed over the columns in order and then across, in whichever block it is computed:
+ * Products of floats in blocks of registers. A result's lanes are summed over the columns in order, and then across, in whichever block it is computed:
  * blocks only decide what shares a load.
  */
 final class VectorDots {
+    private static final VectorSpecies<Float> QUAD = FloatVector.SPECIES_128;
+    /** Where in the scratch of lanes sums of four begin. */
+    private static final int FOLDED = 16 * 16;
+
     private VectorDots() {}
 
-    static void dots(float[] w, int rows, float[] x, int xAt, int xRows, int k, float[] out, int outAt, int stride) {
+    static void dots(float[] w, int rows, float[] x, int xAt, int xRows, int k, float[] out, int outAt, int stride, float[] lanes) {
         int r = 0;
         // 16 sums, 4 weights and an input need the 32 registers that come with 512 bits; 8 sums fit in 16
-        if (F.vectorBitSize() == 512) {
+        if (Lanes.BITS == 512) {
             for (; r + 4 <= xRows; r += 4) {
-                for (int o = 0; o < rows; o += 4) four(w, o * k, x, xAt + r * k, k, out, outAt + r * stride + o, stride);
+                for (int o = 0; o < rows; o += 4) four(w, o * k, x, xAt + r * k, k, out, outAt + r * stride + o, stride, lanes);
             }
         }
         for (; r + 2 <= xRows; r += 2) {
-            for (int o = 0; o < rows; o += 4) two(w, o * k, x, xAt + r * k, k, out, outAt + r * stride + o, stride);
+            for (int o = 0; o < rows; o += 4) two(w, o * k, x, xAt + r * k, k, out, outAt + r * stride + o, stride, lanes);
         }
         for (; r < xRows; r++) {
-            for (int o = 0; o < rows; o += 4) one(w, o * k, x, xAt + r * k, k, out, outAt + r * stride + o);
+            for (int o = 0; o < rows; o += 4) one(w, o * k, x, xAt + r * k, k, out, outAt + r * stride + o, lanes);
         }
     }
 
-    private static float total(FloatVector v) {
-        return v.reduceLanes(VectorOperators.ADD);
-    }
-
-    private static void four(float[] w, int w0, float[] x, int x0, int k, float[] out, int at, int stride) {
+    private static void four(float[] w, int w0, float[] x, int x0, int k, float[] out, int at, int stride, float[] lanes) {
         FloatVector a0 = FloatVector.zero(F), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
         FloatVector c0 = a0, c1 = a0, c2 = a0, c3 = a0, d0 = a0, d1 = a0, d2 = a0, d3 = a0;
         int w1 = w0 + k, w2 = w1 + k, w3 = w2 + k;
@@ -62,13 +62,14 @@ final class VectorDots {
             d2 = p2.fma(q, d2);
             d3 = p3.fma(q, d3);
         }
-        store(a0, a1, a2, a3, out, at);
-        store(b0, b1, b2, b3, out, at + stride);
-        store(c0, c1, c2, c3, out, at + 2 * stride);
-        store(d0, d1, d2, d3, out, at + 3 * stride);
+        lay(a0, a1, a2, a3, lanes, 0);
+        lay(b0, b1, b2, b3, lanes, 4 * N);
+        lay(c0, c1, c2, c3, lanes, 8 * N);
+        lay(d0, d1, d2, d3, lanes, 12 * N);
+        totals(lanes, 4, out, at, stride);
     }
 
-    private static void two(float[] w, int w0, float[] x, int x0, int k, float[] out, int at, int stride) {
+    private static void two(float[] w, int w0, float[] x, int x0, int k, float[] out, int at, int stride, float[] lanes) {
         FloatVector a0 = FloatVector.zero(F), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
         int w1 = w0 + k, w2 = w1 + k, w3 = w2 + k;
         int x1 = x0 + k;
@@ -87,11 +88,12 @@ final class VectorDots {
             a3 = v.fma(p, a3);
             b3 = v.fma(q, b3);
         }
-        store(a0, a1, a2, a3, out, at);
-        store(b0, b1, b2, b3, out, at + stride);
+        lay(a0, a1, a2, a3, lanes, 0);
+        lay(b0, b1, b2, b3, lanes, 4 * N);
+        totals(lanes, 2, out, at, stride);
     }
 
-    private static void one(float[] w, int w0, float[] x, int x0, int k, float[] out, int at) {
+    private static void one(float[] w, int w0, float[] x, int x0, int k, float[] out, int at, float[] lanes) {
         FloatVector a0 = FloatVector.zero(F), a1 = a0, a2 = a0, a3 = a0;
         int w1 = w0 + k, w2 = w1 + k, w3 = w2 + k;
         for (int i = 0; i < k; i += N) {
@@ -101,14 +103,30 @@ final class VectorDots {
             a2 = FloatVector.fromArray(F, w, w2 + i).fma(q, a2);
             a3 = FloatVector.fromArray(F, w, w3 + i).fma(q, a3);
         }
-        store(a0, a1, a2, a3, out, at);
+        lay(a0, a1, a2, a3, lanes, 0);
+        totals(lanes, 1, out, at, 0);
     }
 
-    private static void store(FloatVector a, FloatVector b, FloatVector c, FloatVector d, float[] out, int at) {
-        out[at] = total(a);
-        out[at + 1] = total(b);
-        out[at + 2] = total(c);
-        out[at + 3] = total(d);
+    private static void lay(FloatVector a, FloatVector b, FloatVector c, FloatVector d, float[] lanes, int at) {
+        a.intoArray(lanes, at);
+        b.intoArray(lanes, at + N);
+        c.intoArray(lanes, at + 2 * N);
+        d.intoArray(lanes, at + 3 * N);
+    }
+
+    /** Sums of {@code rows x 4} vectors of lanes in the order of {@link Lanes#total}. */
+    private static void totals(float[] lanes, int rows, float[] out, int at, int stride) {
+        for (int o = 0; o < 4 * rows; o++) {
+            FloatVector v = FloatVector.fromArray(QUAD, lanes, o * N);
+            for (int i = 4; i < N; i += 4) v = v.add(FloatVector.fromArray(QUAD, lanes, o * N + i));
+            v.intoArray(lanes, FOLDED + 4 * o);
+        }
+        for (int r = 0; r < rows; r++) {
+            for (int o = 0; o < 4; o++) {
+                int from = FOLDED + 16 * r + 4 * o;
+                out[at + r * stride + o] = lanes[from] + lanes[from + 1] + (lanes[from + 2] + lanes[from + 3]);
+            }
+        }
     }
 
     static void mix(float[] a, int aAt, int aStride, int m, int from, int to, float[] b, int n, float[] c, int cAt, int cStride) {

@@ -1,6 +1,5 @@
 package dev.lacuna.kernels.cpu;
 
-import static dev.lacuna.kernels.cpu.Lanes.D;
 import static dev.lacuna.kernels.cpu.Lanes.F;
 import static dev.lacuna.kernels.cpu.Lanes.N;
 import static dev.lacuna.kernels.cpu.Lanes.floats;
@@ -10,7 +9,6 @@ import dev.lacuna.ops.KvSpec;
 import dev.lacuna.tensor.Format;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
-import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorMask;
@@ -39,18 +37,19 @@ final class VectorKernels implements Kernels {
     }
 
     @Override
-    public boolean hasIntegers(Format format) {
-        return VectorIntegers.has(format);
+    public boolean hasDirect(Format format) {
+        return VectorDirect.has(format);
     }
 
     @Override
-    public void integers(Format format, MemorySegment w, int from, int to, int cols, Panel in, int x, float[] out, int outAt) {
-        VectorIntegers.rows(format, w, from, to, cols, in, x, out, outAt);
+    public void direct(Format format, MemorySegment w, int from, int to, int cols, float[] x, int xAt, float[] out, int outAt,
+            float[] lanes) {
+        VectorDirect.rows(format, w, from, to, cols, x, xAt, out, outAt, lanes);
     }
 
     @Override
-    public void dots(float[] w, int rows, float[] x, int xAt, int xRows, int k, float[] out, int outAt, int stride) {
-        VectorDots.dots(w, rows, x, xAt, xRows, k, out, outAt, stride);
+    public void dots(float[] w, int rows, float[] x, int xAt, int xRows, int k, float[] out, int outAt, int stride, float[] lanes) {
+        VectorDots.dots(w, rows, x, xAt, xRows, k, out, outAt, stride, lanes);
     }
 
     @Override
@@ -60,44 +59,44 @@ final class VectorKernels implements Kernels {
 
     @Override
     public double sum(double[] x, int n) {
-        DoubleVector sum = DoubleVector.zero(D);
+        double a = 0, b = 0, c = 0, d = 0;
         int i = 0;
-        for (; i + D.length() <= n; i += D.length()) sum = sum.add(DoubleVector.fromArray(D, x, i));
-        double total = sum.reduceLanes(VectorOperators.ADD);
-        for (; i < n; i++) total += x[i];
-        return total;
+        for (; i + 4 <= n; i += 4) {
+            a += x[i];
+            b += x[i + 1];
+            c += x[i + 2];
+            d += x[i + 3];
+        }
+        for (; i < n; i++) a += x[i];
+        return a + b + (c + d);
     }
 
     @Override
     public double squares(double[] x, int n, double mean) {
-        DoubleVector sum = DoubleVector.zero(D);
+        double a = 0, b = 0, c = 0, d = 0;
         int i = 0;
-        for (; i + D.length() <= n; i += D.length()) {
-            DoubleVector v = DoubleVector.fromArray(D, x, i).sub(mean);
-            sum = v.fma(v, sum);
+        for (; i + 4 <= n; i += 4) {
+            a += (x[i] - mean) * (x[i] - mean);
+            b += (x[i + 1] - mean) * (x[i + 1] - mean);
+            c += (x[i + 2] - mean) * (x[i + 2] - mean);
+            d += (x[i + 3] - mean) * (x[i + 3] - mean);
         }
-        double total = sum.reduceLanes(VectorOperators.ADD);
-        for (; i < n; i++) total += (x[i] - mean) * (x[i] - mean);
-        return total;
+        for (; i < n; i++) a += (x[i] - mean) * (x[i] - mean);
+        return a + b + (c + d);
     }
 
     @Override
-    public void quantize(float[] x, int at, int n, byte[] q, float[] scale, float[] sum) {
-        for (int b = 0; b < n; b += CpuAct.BLOCK) {
+    public void quantize(float[] x, int at, int n) {
+        for (int b = at; b < at + n; b += CpuAct.BLOCK) {
             FloatVector most = FloatVector.zero(F);
-            for (int i = b; i < b + CpuAct.BLOCK; i += N) most = most.max(FloatVector.fromArray(F, x, at + i).abs());
+            for (int i = b; i < b + CpuAct.BLOCK; i += N) most = most.max(FloatVector.fromArray(F, x, i).abs());
             float d = most.reduceLanes(VectorOperators.MAX) / 127;
             float inverse = d < Float.MIN_NORMAL ? 0 : 1 / d;
-            IntVector total = IntVector.zero(Lanes.I);
             for (int i = b; i < b + CpuAct.BLOCK; i += N) {
-                FloatVector rounded = FloatVector.fromArray(F, x, at + i).mul(inverse).add(VectorMath.ROUND).sub(VectorMath.ROUND);
-                IntVector v = (IntVector) rounded.convert(VectorOperators.F2I, 0);
-                total = total.add(v);
-                Lanes.store(v, q, i);
-                floats(v).mul(d).intoArray(x, at + i);
+                FloatVector rounded = FloatVector.fromArray(F, x, i).mul(inverse).add(VectorMath.ROUND).sub(VectorMath.ROUND);
+                // by way of whole numbers, which have one zero and no NaN
+                floats((IntVector) rounded.convert(VectorOperators.F2I, 0)).mul(d).intoArray(x, i);
             }
-            scale[b / CpuAct.BLOCK] = d;
-            sum[b / CpuAct.BLOCK] = total.reduceLanes(VectorOperators.ADD) * d;
         }
     }
 
@@ -140,13 +139,15 @@ final class VectorKernels implements Kernels {
 
     @Override
     public float exps(float[] s, int at, float max) {
-        FloatVector sum = FloatVector.zero(F);
-        for (int i = at; i < at + KvSpec.BLOCK; i += N) {
-            FloatVector y = VectorMath.exp(FloatVector.fromArray(F, s, i).sub(max));
-            y.intoArray(s, i);
-            sum = sum.add(y);
+        for (int i = at; i < at + KvSpec.BLOCK; i += N) VectorMath.exp(FloatVector.fromArray(F, s, i).sub(max)).intoArray(s, i);
+        float a = 0, b = 0, c = 0, d = 0;
+        for (int i = at; i < at + KvSpec.BLOCK; i += 4) {
+            a += s[i];
+            b += s[i + 1];
+            c += s[i + 2];
+            d += s[i + 3];
         }
-        return sum.reduceLanes(VectorOperators.ADD);
+        return a + b + (c + d);
     }
 
     @Override

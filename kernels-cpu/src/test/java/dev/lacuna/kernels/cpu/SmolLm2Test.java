@@ -98,7 +98,7 @@ class SmolLm2Test {
                 for (JsonNode p : golden.get("prompts")) {
                     int[] ids = ints(p.get("ids"));
                     batch.clear(2);
-                    batch.addSequence(new int[] {2, 1}, 2);
+                    batch.addSequence(new int[]{2, 1}, 2);
                     for (int i = 0; i < ids.length; i++) batch.addRow(ids[i], i, i == ids.length - 1);
                     pass.run(batch);
                     float[] logits = pass.logits();
@@ -117,7 +117,8 @@ class SmolLm2Test {
     @ParameterizedTest
     @CsvSource({"reference, 0.002, 16", "plain, 0.02, 30", "vector, 0.02, 30"})
     void greedy(String kernels, double margin, int most) {
-        Options options = Options.DEFAULT.withKernels(kernels).withActivations(InputPolicy.F32).withKv(KvType.F32).withContext(128).withSessions(8);
+        Options options = Options.DEFAULT.withKernels(kernels).withActivations(InputPolicy.F32).withKv(KvType.F32).withContext(128)
+                .withSessions(8);
         try (Lacuna m = Lacuna.open(model, options)) {
             Map<JsonNode, Generation> together = new LinkedHashMap<>();
             Sampling sampling = Sampling.GREEDY.withMaxTokens(most);

@@ -1,0 +1,8 @@
+package dev.lacuna;
+
+class PlainSessionTest extends SessionConformance {
+    @Override
+    protected String kernels() {
+        return "plain";
+    }
+}

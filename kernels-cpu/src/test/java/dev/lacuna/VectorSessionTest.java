@@ -1,0 +1,8 @@
+package dev.lacuna;
+
+class VectorSessionTest extends SessionConformance {
+    @Override
+    protected String kernels() {
+        return "vector";
+    }
+}
