@@ -1,9 +1,14 @@
 package dev.lacuna.model;
 
 import dev.lacuna.files.ModelFile;
+import dev.lacuna.model.Weights.Gain;
+import dev.lacuna.model.Weights.HeadGains;
+import dev.lacuna.model.Weights.Projection;
 import dev.lacuna.ops.Attention;
 import dev.lacuna.ops.CheckedOps;
+import dev.lacuna.ops.Embedding;
 import dev.lacuna.ops.Ffn;
+import dev.lacuna.ops.HeadNorm;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.KvPool;
 import dev.lacuna.ops.Limits;
@@ -12,32 +17,37 @@ import dev.lacuna.ops.Norm;
 import dev.lacuna.ops.Qkv;
 import dev.lacuna.ops.Rope;
 import dev.lacuna.ops.Use;
-import dev.lacuna.ops.Values;
 import dev.lacuna.ops.Weight;
 import dev.lacuna.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.UnaryOperator;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /** A decoder whose weights are placed: immutable, shared by all sessions. {@link #pass} makes room for steps of it. */
 public final class Decoder {
+    /** Tensors of old files that say nothing new. */
+    private static final Pattern HARMLESS = Pattern.compile("blk\\.\\d+\\.attn_rot_embd\\.weight");
+
     private final ModelSpec spec;
     private final CheckedOps ops;
-    private final Weight embedding;
+    private final Embedding embedding;
     private final Linear output;
     private final Norm norm;
-    private final Rope rope;
     private final List<Layer> layers;
 
     /** A placed layer; null where a module is absent. */
     record Layer(@Nullable AttentionBlock attention, @Nullable FeedForward ffn) {}
 
-    record AttentionBlock(Norm norm, Qkv qkv, Attention heads, Linear output) {}
+    record AttentionBlock(Norm norm, Qkv qkv, @Nullable HeadNorm headNorm, Rope rope, Attention heads, Linear output, @Nullable Norm post) {}
 
-    record FeedForward(Norm norm, Ffn ffn, int width) {}
+    record FeedForward(Norm norm, Ffn ffn, int width, @Nullable Norm post) {}
 
     /**
      * Reads the shape of a model.
@@ -45,76 +55,135 @@ public final class Decoder {
      * @throws ModelException if its architecture or shape is not supported
      */
     public static ModelSpec spec(ModelFile file) {
-        ModelFile gguf = FolderMapping.read(file);
-        return Family.of(gguf).spec(gguf);
+        Reading reading = new Reading(file);
+        ModelSpec spec = read(reading);
+        for (String tensor : reading.unreadTensors()) {
+            if (tensor.startsWith("blk.") && !HARMLESS.matcher(tensor).matches()) {
+                throw new ModelException(reading.name() + ": tensor " + tensor + " is in the file and the family " + spec.family()
+                        + " does not know it: the model would not be what was trained");
+            }
+        }
+        return spec;
+    }
+
+    private static ModelSpec read(Reading reading) {
+        Family family = Family.of(reading);
+        ModelSpec spec = family.spec(reading);
+        family.weights(reading, spec);
+        return spec;
+    }
+
+    /**
+     * Keys and tensors of a file that its family does not understand; what describes the tokenizer, the split or the file itself is not among them.
+     *
+     * @throws ModelException as {@link #spec}
+     */
+    public static List<String> unused(ModelFile file) {
+        Reading reading = new Reading(file);
+        read(reading);
+        List<String> unused = new ArrayList<>(reading.unreadKeys());
+        unused.addAll(reading.unreadTensors());
+        return unused;
+    }
+
+    /** What of its family's features a model has, in words for people. */
+    public static List<String> features(ModelFile file, ModelSpec spec) {
+        Reading reading = new Reading(file);
+        return Features.of(spec, Family.of(reading).weights(reading, spec));
     }
 
     /**
      * Places a model's weights.
      *
      * @param spec      what {@link #spec} read, or a subset of its layers
-     * @param positions the most positions of a sequence, for the rotation table
+     * @param positions the most positions of a sequence, for the rotation tables
      * @param policy    inputs wanted for block formats
      * @param encoding  applied to each matrix before it is placed: identity, or a re-encoding
      */
     public static Decoder place(ModelFile file, ModelSpec spec, CheckedOps ops, int positions, InputPolicy policy,
             UnaryOperator<Tensor> encoding) {
-        ModelFile gguf = FolderMapping.read(file);
-        return new Decoder(spec, Family.of(gguf).weights(gguf, spec), ops, positions, policy, encoding);
+        Reading reading = new Reading(file);
+        return new Decoder(spec, Family.of(reading).weights(reading, spec), ops, positions, policy, encoding);
     }
 
-    private Decoder(ModelSpec spec, Weights w, CheckedOps ops, int positions, InputPolicy policy, UnaryOperator<Tensor> encoding) {
+    Decoder(ModelSpec spec, Weights w, CheckedOps ops, int positions, InputPolicy policy, UnaryOperator<Tensor> encoding) {
         this.spec = spec;
         this.ops = ops;
-        Placement place = new Placement(ops, policy, encoding);
+        Placement place = new Placement(spec, ops, positions, policy, encoding, new HashMap<>());
         Tensor table = encoding.apply(w.embedding());
-        if (w.output() == null) {
-            embedding = ops.place(List.of(table), policy.fit(List.of(table)), EnumSet.allOf(Use.class)).getFirst();
-            output = new Linear(embedding, null);
-        } else {
-            embedding = ops.place(List.of(table), policy.fit(List.of(table)), Set.of(Use.EMBED)).getFirst();
-            output = new Linear(place.weights(w.output()).getFirst(), null);
+        Weight tokens = ops.place(List.of(table), policy.fit(List.of(table)),
+                w.output() == null ? EnumSet.allOf(Use.class) : EnumSet.of(Use.EMBED)).getFirst();
+        Weight learned = w.positions() == null ? null : ops.place(List.of(w.positions()), InputPolicy.F32, Set.of(Use.EMBED)).getFirst();
+        if (learned != null && positions > learned.rows() - spec.positionOffset()) {
+            throw new ModelException(spec.name() + " has " + (learned.rows() - spec.positionOffset()) + " learned positions, not " + positions
+                    + "; choose a smaller context");
         }
-        norm = place.norm(w.norm(), spec);
-        rope = new Rope(ops.values(spec.rope().table(positions)), spec.rope().dims(), spec.headSize(), spec.rope().interleaved());
+        embedding = new Embedding(tokens, spec.embeddingScale(), learned, spec.positionOffset());
+        output = w.output() == null ? new Linear(tokens, null) : place.linear(w.output());
+        norm = place.norm(w.norm());
         layers = new ArrayList<>();
         for (int l = 0; l < w.layers().size(); l++) {
             ModelSpec.Layer shape = spec.layers().get(l);
             Weights.AttentionBlock a = w.layers().get(l).attention();
             Weights.FeedForward f = w.layers().get(l).ffn();
-            layers.add(new Layer(a == null ? null : place.attention(a, shape, spec), f == null ? null : place.ffn(f, shape, spec)));
+            layers.add(new Layer(a == null ? null : place.attention(a, shape), f == null ? null : place.ffn(f, shape)));
         }
     }
 
     /** Turns tensors into what the operations take. */
-    private record Placement(CheckedOps ops, InputPolicy policy, UnaryOperator<Tensor> encoding) {
-        List<Weight> weights(Tensor... tensors) {
-            List<Tensor> encoded = List.of(tensors).stream().map(encoding).toList();
-            return ops.place(encoded, policy.fit(encoded), Set.of(Use.PRODUCT));
+    private record Placement(ModelSpec spec, CheckedOps ops, int positions, InputPolicy policy, UnaryOperator<Tensor> encoding,
+            Map<Optional<RopeSpec>, Rope> ropes) {
+        /** Places projections of one input. */
+        List<Linear> linear(List<Projection> projections) {
+            List<Tensor> encoded = projections.stream().map(Projection::weight).map(encoding).toList();
+            List<Weight> weights = ops.place(encoded, policy.fit(encoded), Set.of(Use.PRODUCT));
+            List<Linear> placed = new ArrayList<>();
+            for (int i = 0; i < weights.size(); i++) {
+                Tensor bias = projections.get(i).bias();
+                placed.add(new Linear(weights.get(i), bias == null ? null : ops.values(bias.toFloats())));
+            }
+            return placed;
         }
 
-        Norm norm(Tensor gain, ModelSpec spec) {
-            return Norm.rms(ops.values(gain.toFloats()), spec.normEps());
+        Linear linear(Projection p) {
+            return linear(List.of(p)).getFirst();
         }
 
-        private Linear linear(Weight w, @Nullable Tensor bias) {
-            Values b = bias == null ? null : ops.values(bias.toFloats());
-            return new Linear(w, b);
+        Norm norm(Gain g) {
+            Tensor bias = g.bias();
+            return new Norm(spec.norms(), ops.values(g.gain().toFloats()), bias == null ? null : ops.values(bias.toFloats()), spec.normEps());
         }
 
-        AttentionBlock attention(Weights.AttentionBlock a, ModelSpec.Layer shape, ModelSpec spec) {
-            List<Weight> qkv = weights(a.q().weight(), a.k().weight(), a.v().weight());
-            Qkv projections = new Qkv(linear(qkv.get(0), a.q().bias()), linear(qkv.get(1), a.k().bias()), linear(qkv.get(2), a.v().bias()));
-            Attention heads = new Attention(shape.kvOf(), spec.headSize(), spec.attentionScale(), shape.window(), 0);
-            return new AttentionBlock(norm(a.norm(), spec), projections, heads,
-                    linear(weights(a.output().weight()).getFirst(), a.output().bias()));
+        private @Nullable Norm post(@Nullable Gain g) {
+            return g == null ? null : norm(g);
         }
 
-        FeedForward ffn(Weights.FeedForward f, ModelSpec.Layer shape, ModelSpec spec) {
-            List<Weight> in = weights(f.gate().weight(), f.up().weight());
-            Ffn ffn = new Ffn.Gated(linear(in.get(0), f.gate().bias()), linear(in.get(1), f.up().bias()),
-                    linear(weights(f.down().weight()).getFirst(), f.down().bias()), spec.activation());
-            return new FeedForward(norm(f.norm(), spec), ffn, shape.ffn());
+        /** One table for all layers that rotate alike. */
+        private Rope rope(@Nullable RopeSpec r) {
+            return ropes.computeIfAbsent(Optional.ofNullable(r), key -> r == null
+                    ? new Rope(ops.values(new float[0]), 0, spec.headSize(), false)
+                    : new Rope(ops.values(r.table(positions)), r.dims(), spec.headSize(), r.interleaved()));
+        }
+
+        AttentionBlock attention(Weights.AttentionBlock a, ModelSpec.Layer shape) {
+            List<Linear> qkv = linear(List.of(a.q(), a.k(), a.v()));
+            HeadGains gains = a.heads();
+            HeadNorm headNorm = gains == null
+                    ? null
+                    : new HeadNorm(ops.values(gains.q().toFloats()), ops.values(gains.k().toFloats()), spec.normEps());
+            Attention heads = new Attention(shape.kvOf(), spec.headSize(), spec.attentionScale(), shape.window(), spec.attentionCap());
+            return new AttentionBlock(norm(a.norm()), new Qkv(qkv.get(0), qkv.get(1), qkv.get(2)), headNorm, rope(shape.rope()), heads,
+                    linear(a.output()), post(a.post()));
+        }
+
+        FeedForward ffn(Weights.FeedForward f, ModelSpec.Layer shape) {
+            Projection gate = f.gate();
+            List<Linear> in = linear(gate == null ? List.of(f.up()) : List.of(gate, f.up()));
+            Linear down = linear(f.down());
+            Ffn ffn = gate == null
+                    ? new Ffn.Plain(in.getFirst(), down, spec.activation())
+                    : new Ffn.Gated(in.get(0), in.get(1), down, spec.activation());
+            return new FeedForward(norm(f.norm()), ffn, shape.ffn(), post(f.post()));
         }
     }
 
@@ -131,7 +200,7 @@ public final class Decoder {
         return new ForwardPass(this, limits, kv);
     }
 
-    Weight embedding() {
+    Embedding embedding() {
         return embedding;
     }
 
@@ -141,10 +210,6 @@ public final class Decoder {
 
     Norm norm() {
         return norm;
-    }
-
-    Rope rope() {
-        return rope;
     }
 
     List<Layer> layers() {

@@ -16,7 +16,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -29,6 +28,7 @@ import org.jspecify.annotations.Nullable;
 final class FolderMapping {
     private static final Pattern LAYER = Pattern
             .compile("(?:model\\.layers|model\\.decoder\\.layers|decoder\\.layers|transformer\\.h|h)\\.(\\d{1,5})\\.(.+)\\.(weight|bias)");
+    private static final Pattern COMPUTED = Pattern.compile("(?:.*\\.)?(?:rotary_emb\\.inv_freq|attn\\.(?:masked_)?bias)");
     private static final Pattern OUTSIDE = Pattern.compile("(.+)\\.(weight|bias)");
     private static final Set<String> TYPES = Set.of("float32", "float16", "bfloat16");
 
@@ -41,7 +41,7 @@ final class FolderMapping {
             Map.entry("attention.layer_norm_rms_epsilon", List.of("rms_norm_eps")),
             Map.entry("attention.layer_norm_epsilon", List.of("layer_norm_epsilon", "layer_norm_eps")),
             Map.entry("attention.key_length", List.of("head_dim")), Map.entry("attention.value_length", List.of("head_dim")),
-            Map.entry("vocab_size", List.of("vocab_size")), Map.entry("expert_count", List.of("num_local_experts", "num_experts")),
+            Map.entry("hidden_activation", List.of("hidden_activation", "hidden_act", "activation_function")), Map.entry("vocab_size", List.of("vocab_size")), Map.entry("expert_count", List.of("num_local_experts", "num_experts")),
             Map.entry("attn_logit_softcapping", List.of("attn_logit_softcapping")),
             Map.entry("final_logit_softcapping", List.of("final_logit_softcapping")));
 
@@ -51,8 +51,6 @@ final class FolderMapping {
     private final Map<String, String> layer = new HashMap<>();
     private final Map<String, String> outside = new HashMap<>();
     private final Map<String, GgufView.Recipe> recipes = new HashMap<>();
-    private UnaryOperator<String> names = name -> name;
-    private Set<String> activations = Set.of("silu", "swish");
 
     private FolderMapping(Safetensors folder, String architecture) {
         this.folder = folder;
@@ -80,7 +78,7 @@ final class FolderMapping {
                     + (type == null ? "no model_type" : "model_type '" + type + "' is not supported") + "; supported: "
                     + Family.ALL.stream().flatMap(f -> f.modelTypes().stream()).sorted().collect(Collectors.joining(", ")));
         }
-        FolderMapping mapping = new FolderMapping(folder, family.architecture(String.valueOf(type)));
+        FolderMapping mapping = new FolderMapping(folder, family.architectures().getFirst());
         mapping.config();
         family.folder(mapping);
         return mapping.tensors();
@@ -104,28 +102,21 @@ final class FolderMapping {
         return this;
     }
 
-    /** Changes the folder's names before they are looked up. */
-    FolderMapping names(UnaryOperator<String> change) {
-        names = change;
-        return this;
+    /** The weights of modules of these names here are stored {@code [in x out]}. */
+    void transposed(String... modules) {
+        for (String to : modules) recipes.put(to, FolderMapping::transpose);
     }
 
-    /** The functions of feed-forward blocks that config.json may name. */
-    FolderMapping activations(String... supported) {
-        activations = Set.of(supported);
-        return this;
+    /** The gains of norms of these names here are stored less one. */
+    void plusOne(String... modules) {
+        for (String to : modules) recipes.put(to, FolderMapping::addOne);
     }
 
-    /** The weight of every module of that name here is stored {@code [in x out]}. */
-    FolderMapping transposed(String to) {
-        recipes.put(to, FolderMapping::transpose);
-        return this;
-    }
-
-    /** The gain of every norm of that name here is stored less one. */
-    FolderMapping plusOne(String to) {
-        recipes.put(to, FolderMapping::addOne);
-        return this;
+    /** Refuses a flag of config.json that is there and is another. */
+    void require(String key, boolean supported) {
+        value(key).filter(v -> !v.equals(supported)).ifPresent(v -> {
+            throw bad(key, "is " + v + ", which is not supported");
+        });
     }
 
     /** Sets a key under the architecture's prefix. */
@@ -138,6 +129,8 @@ final class FolderMapping {
     Optional<Object> value(String... keys) {
         for (String key : keys) {
             Object value = folder.metadata().get(key);
+            // a model of text and images keeps what is of the text apart
+            if (value == null) value = folder.metadata().get("text_config." + key);
             if (value != null) return Optional.of(value);
         }
         return Optional.empty();
@@ -160,10 +153,9 @@ final class FolderMapping {
         view.put("general.architecture", architecture);
         value("_name_or_path").filter(n -> !n.equals("")).ifPresent(n -> view.put("general.name", n));
         KEYS.forEach((key, names) -> value(names.toArray(String[]::new)).ifPresent(v -> key(key, v)));
-        key("rope.halves", true);
         windows();
         // one rotation for all layers, or one for each kind of layer
-        String full = folder.metadata().keySet().stream().anyMatch(k -> k.startsWith("rope_parameters.full_attention."))
+        String full = value("rope_parameters.full_attention.rope_theta", "rope_parameters.full_attention.rope_type").isPresent()
                 ? "rope_parameters.full_attention."
                 : "rope_parameters.";
         value(full + "rope_theta", "rope_theta").ifPresent(v -> key("rope.freq_base", v));
@@ -184,9 +176,9 @@ final class FolderMapping {
     /** The window, and which layers have it. */
     private void windows() {
         Optional<Object> window = value("sliding_window");
-        if (window.isEmpty() || Boolean.FALSE.equals(folder.metadata().get("use_sliding_window"))) return;
+        if (window.isEmpty() || value("use_sliding_window").equals(Optional.of(false))) return;
         key("attention.sliding_window", window.get());
-        if (folder.metadata().get("layer_types") instanceof String[] types) {
+        if (value("layer_types").orElse(null) instanceof String[] types) {
             boolean[] windowed = new boolean[types.length];
             for (int i = 0; i < types.length; i++) {
                 windowed[i] = switch (types[i]) {
@@ -196,13 +188,15 @@ final class FolderMapping {
                 };
             }
             key("attention.sliding_window_pattern", windowed);
-        } else if (Boolean.TRUE.equals(folder.metadata().get("use_sliding_window"))) {
+        } else if (value("use_sliding_window").equals(Optional.of(true))) {
             // Qwen2: the first layers see everything
             int layers = real("num_hidden_layers").orElse(0.0).intValue();
             boolean[] windowed = new boolean[Math.clamp(layers, 0, 1 << 12)];
             int first = real("max_window_layers").orElse(0.0).intValue();
             for (int i = 0; i < windowed.length; i++) windowed[i] = i >= first;
             key("attention.sliding_window_pattern", windowed);
+        } else {
+            value("sliding_window_pattern", "_sliding_window_pattern").ifPresent(every -> key("attention.sliding_window_pattern", every));
         }
     }
 
@@ -221,7 +215,7 @@ final class FolderMapping {
         key("rope.scaling.type", type.equals("su") ? "longrope" : type);
         numbers.forEach((from, to) -> value(at + from).ifPresent(v -> key("rope.scaling." + to, v)));
         key("rope.scaling.original_context_length", original.orElse(context).longValue());
-        if (value(at + "truncate").isPresent()) key("rope.scaling.truncate", value(at + "truncate").get());
+        value(at + "truncate").ifPresent(v -> key("rope.scaling.yarn_truncate", v));
         Optional<Double> attention = real(at + "attention_factor");
         if (type.equals("yarn")) {
             attention = attention.or(() -> real(at + "mscale").flatMap(m -> real(at + "mscale_all_dim").map(all -> mscale(at, m) / mscale(at, all))));
@@ -258,30 +252,26 @@ final class FolderMapping {
     // ---- tensors
 
     private GgufView tensors() {
-        value("hidden_activation", "hidden_act", "activation_function").ifPresent(f -> {
-            if (!activations.contains(f)) throw bad("hidden_act", "'" + f + "' is not supported here; supported: " + String.join(", ", new TreeSet<>(activations)));
-        });
-        boolean tied = Boolean.TRUE.equals(folder.metadata().get("tie_word_embeddings"));
+        Optional<Object> tied = value("tie_word_embeddings");
         for (String source : folder.names()) {
-            String name = gguf(names.apply(source));
-            if (name == null || (tied && name.startsWith("output."))) continue;
-            String module = name.replaceFirst("blk\\.\\d+\\.", "").replaceFirst("\\.(weight|bias)$", "");
+            String name = gguf(source.replaceFirst("^(?:model\\.)?language_model\\.(?:model\\.)?", "model."));
+            if (name == null || (tied.equals(Optional.of(true)) && name.startsWith("output."))) continue;
+            String module = name.replaceFirst("^blk\\.\\d+\\.", "").replaceFirst("\\.(weight|bias)$", "");
             view.name(name, source, name.endsWith(".weight") ? recipes.get(module) : null);
         }
-        if (Boolean.FALSE.equals(folder.metadata().get("tie_word_embeddings")) && !view.names().contains("output.weight"))
+        if (tied.equals(Optional.of(false)) && !view.names().contains("output.weight"))
             throw bad("tie_word_embeddings", "is false, and there is no lm_head.weight");
         return view;
     }
 
+    /** A tensor's name here, which is its own where it is not known; null for what is computed and need not be read. */
     private @Nullable String gguf(String name) {
+        if (COMPUTED.matcher(name).matches()) return null;
         Matcher in = LAYER.matcher(name);
-        if (in.matches()) {
-            String module = layer.get(in.group(2));
-            return module == null ? null : "blk." + Integer.parseInt(in.group(1)) + "." + module + "." + in.group(3);
-        }
+        if (in.matches()) return "blk." + Integer.parseInt(in.group(1)) + "." + layer.getOrDefault(in.group(2), in.group(2)) + "." + in.group(3);
         Matcher out = OUTSIDE.matcher(name);
         String module = out.matches() ? outside.get(out.group(1)) : null;
-        return module == null ? null : module + "." + out.group(2);
+        return module == null ? name : module + "." + out.group(2);
     }
 
     private static Tensor transpose(Tensor t, SegmentAllocator memory) {

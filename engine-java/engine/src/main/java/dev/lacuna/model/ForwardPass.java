@@ -10,6 +10,7 @@ import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.KvPool;
 import dev.lacuna.ops.Limits;
 import dev.lacuna.ops.Logits;
+import dev.lacuna.ops.Norm;
 import dev.lacuna.ops.Step;
 import dev.lacuna.ops.TopK;
 import dev.lacuna.ops.Weight;
@@ -105,29 +106,32 @@ public final class ForwardPass implements AutoCloseable {
     }
 
     private void forward(Batch batch) {
-        ops.embed(decoder.embedding(), 1, x); // x [rows x dim]
+        ops.embed(decoder.embedding(), x); // x [rows x dim]
         Act added = null; // what the block before left for the next norm to add
+        Norm post = null; // the norm that it goes through first, where the family has one
         for (int layer = 0; layer < layers.size(); layer++) {
             AttentionBlock a = decoder.layers().get(layer).attention();
             AttentionActs t = layers.get(layer).attention;
             if (a != null && t != null) {
-                ops.addNorm(x, added, null, a.norm(), false, t.in);
-                ops.qkv(t.in, a.qkv(), null, decoder.rope(), kv, layer, t.q, t.k, t.v); // q [rows x heads*headSize]; k, v to the cache
+                ops.addNorm(x, added, post, a.norm(), false, t.in);
+                ops.qkv(t.in, a.qkv(), a.headNorm(), a.rope(), kv, layer, t.q, t.k, t.v); // q [rows x heads*headSize]; k, v to the cache
                 ops.attend(t.q, kv, layer, a.heads(), t.mixed); // [rows x heads*headSize]
                 ops.linear(t.mixed, a.output(), delta); // [rows x dim]
                 added = delta;
+                post = a.post();
             }
             FeedForward f = decoder.layers().get(layer).ffn();
             FfnActs u = layers.get(layer).ffn;
             if (f != null && u != null) {
-                ops.addNorm(x, added, null, f.norm(), false, u.in);
+                ops.addNorm(x, added, post, f.norm(), false, u.in);
                 ops.ffn(u.in, f.ffn(), u.gate, u.up, u.hidden, delta); // [rows x dim]
                 added = delta;
+                post = f.post();
             }
         }
-        ops.addNorm(x, added, null, decoder.norm(), false, normed);
+        ops.addNorm(x, added, post, decoder.norm(), false, normed);
         if (batch.logitRows() == 0) return;
-        ops.logits(normed, decoder.output(), 0, logits); // [logitRows x vocabulary]
+        ops.logits(normed, decoder.output(), decoder.spec().logitCap(), logits); // [logitRows x vocabulary]
         ops.topK(logits, 1, best);
     }
 

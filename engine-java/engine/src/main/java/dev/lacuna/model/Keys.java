@@ -1,17 +1,16 @@
 package dev.lacuna.model;
 
-import dev.lacuna.files.ModelFile;
 import java.util.Optional;
 
 /** Typed, range-checked access to a file's metadata under an architecture's prefix. */
-record Keys(ModelFile file, String prefix) {
+record Keys(Reading file, String prefix) {
 
-    private ModelException bad(String key, String why) {
-        return new ModelException(file.path().getFileName() + ": " + prefix + key + " " + why);
+    ModelException bad(String key, String why) {
+        return new ModelException(file.name() + ": " + prefix + key + " " + why);
     }
 
-    private Optional<Object> value(String key) {
-        return Optional.ofNullable(file.metadata().get(prefix + key));
+    Optional<Object> value(String key) {
+        return Optional.ofNullable(file.key(prefix + key));
     }
 
     /** An integer within {@code [1, max]}. */
@@ -46,14 +45,30 @@ record Keys(ModelFile file, String prefix) {
 
     /** A finite number, above zero. */
     Optional<Double> real(String key) {
+        return number(key).filter(d -> {
+            if (d == 0) throw bad(key, "is 0, not a positive finite number");
+            return true;
+        });
+    }
+
+    /** A finite number, zero or above. */
+    Optional<Double> number(String key) {
         return value(key).map(v -> {
             double d = switch (v) {
                 case Double x -> x;
                 case Long x -> (double) x;
                 default -> throw bad(key, "is not a number: " + v);
             };
-            if (!Double.isFinite(d) || d <= 0) throw bad(key, "is " + d + ", not a positive finite number");
+            if (!Double.isFinite(d) || d < 0) throw bad(key, "is " + d + ", not a positive finite number");
             return d;
+        });
+    }
+
+    /** Yes or no. */
+    Optional<Boolean> flag(String key) {
+        return value(key).map(v -> {
+            if (!(v instanceof Boolean b)) throw bad(key, "is neither true nor false: " + v);
+            return b;
         });
     }
 
@@ -65,6 +80,6 @@ record Keys(ModelFile file, String prefix) {
     }
 
     boolean has(String key) {
-        return file.metadata().containsKey(prefix + key);
+        return file.key(prefix + key) != null;
     }
 }

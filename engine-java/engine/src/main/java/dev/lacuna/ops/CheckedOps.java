@@ -52,7 +52,7 @@ public final class CheckedOps implements Ops {
                 require(b.id(r) >= 0, "row %d has token %d", r, b.id(r));
                 require(b.pos(r) >= 0, "row %d is at position %d", r, b.pos(r));
                 require(b.id(r) < ids, "row %d has token %d, the table has %d rows", r, b.id(r), ids);
-                require(b.pos(r) < positions, "row %d is at position %d, the rotation table ends at %d", r, b.pos(r), positions);
+                require(b.pos(r) < positions, "row %d is at position %d, the table of positions ends at %d", r, b.pos(r), positions);
                 require(b.seq(r) < 0 || b.pos(r) / KvSpec.BLOCK < b.kvBlocks(), "row %d is at position %d, its block table has %d blocks",
                         r,
                         b.pos(r), b.kvBlocks());
@@ -372,11 +372,19 @@ public final class CheckedOps implements Ops {
     }
 
     @Override
-    public void embed(Weight table, float scale, Act x) {
-        use("embed", table, Use.EMBED);
-        act("embed", "x", x, table.cols());
-        bound(table.rows(), Integer.MAX_VALUE, Integer.MAX_VALUE);
-        ops.embed(table, scale, x);
+    public void embed(Embedding e, Act x) {
+        use("embed", e.table(), Use.EMBED);
+        act("embed", "x", x, e.table().cols());
+        Weight learned = e.positions();
+        int positions = Integer.MAX_VALUE;
+        if (learned != null) {
+            use("embed", learned, Use.EMBED);
+            require(learned.cols() == x.cols(), "embed: positions have %d columns, tokens %d", learned.cols(), x.cols());
+            require(e.offset() >= 0 && e.offset() < learned.rows(), "embed: position 0 is row %d of %d", e.offset(), learned.rows());
+            positions = learned.rows() - e.offset();
+        }
+        bound(e.table().rows(), positions, Integer.MAX_VALUE);
+        ops.embed(e, x);
     }
 
     @Override

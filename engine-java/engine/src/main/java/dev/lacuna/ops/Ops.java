@@ -54,8 +54,8 @@ public interface Ops extends AutoCloseable {
 
     // ---- primitives
 
-    /** {@code x[r] = scale * table[batch.id[r]]}. */
-    void embed(Weight table, float scale, Act x);
+    /** {@code x[r] = scale * table[batch.id[r]]}, plus {@code positions[offset + batch.pos[r]]} where positions are learned. */
+    void embed(Embedding e, Act x);
 
     /**
      * {@code d = post == null ? delta : post(delta)}; {@code r = residual + d}; {@code out = norm(r)}, packed for its consumer; then

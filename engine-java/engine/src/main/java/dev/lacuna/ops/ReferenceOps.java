@@ -172,14 +172,19 @@ final class ReferenceOps implements Ops {
     // ---- primitives
 
     @Override
-    public void embed(Weight table, float scale, Act x) {
-        Placed w = (Placed) table;
+    public void embed(Embedding e, Act x) {
+        Placed w = (Placed) e.table();
+        Placed learned = (Placed) e.positions();
         Batch b = batch();
         float[] row = new float[w.cols()];
         double[] out = new double[w.cols()];
         for (int r = 0; r < b.rows(); r++) {
             w.decode(b.id(r), row);
-            for (int c = 0; c < row.length; c++) out[c] = (double) scale * row[c];
+            for (int c = 0; c < row.length; c++) out[c] = (double) e.scale() * row[c];
+            if (learned != null) {
+                learned.decode(e.offset() + b.pos(r), row);
+                for (int c = 0; c < row.length; c++) out[c] += row[c];
+            }
             pack(out, (Matrix) x, r, b.rows());
         }
     }
@@ -358,8 +363,21 @@ final class ReferenceOps implements Ops {
         return switch (f) {
             case SILU -> x / (1 + Math.exp(-x));
             case GELU_TANH -> x / 2 * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
+            case GELU_ERF -> x / 2 * (1 + erf(x / Math.sqrt(2)));
             case RELU -> Math.max(x, 0);
         };
+    }
+
+    /** The error function as a sum of terms of one sign (Abramowitz and Stegun 7.1.6). */
+    private static double erf(double x) {
+        if (Math.abs(x) > 6) return Math.signum(x); // the difference is less than a double tells
+        double term = 2 / Math.sqrt(Math.PI) * Math.exp(-x * x) * x;
+        double sum = term;
+        for (int n = 1; Math.abs(term) > Math.abs(sum) * 1e-17; n++) {
+            term *= 2 * x * x / (2 * n + 1);
+            sum += term;
+        }
+        return sum;
     }
 
     @Override

@@ -90,7 +90,7 @@ class FolderTest {
         assertTrue(difference(interleaved, gguf) < 1e-12);
         // the same file read as GGUF's Llama pairs would be another model
         try (ModelFile file = ModelFile.open(interleaved)) {
-            assertTrue(!Decoder.spec(file).rope().interleaved());
+            assertTrue(!Decoder.spec(file).layers().getFirst().rope().interleaved());
         }
     }
 
@@ -112,8 +112,8 @@ class FolderTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {"model_type|\"mamba\"|llama", "torch_dtype|\"float8_e4m3fn\"|bfloat16", "dtype|\"int8\"|bfloat16",
-            "rope_scaling|{\"rope_type\":\"spiral\",\"factor\":2}|llama3", "hidden_act|\"gelu\"|silu", "hidden_size|\"many\"|embedding_length",
-            "num_local_experts|8|mixtures of experts", "num_attention_heads|3|share", "vocab_size|null|"})
+            "rope_scaling|{\"rope_type\":\"spiral\",\"factor\":2}|llama3", "hidden_act|\"mish\"|gelu_new", "hidden_size|\"many\"|embedding_length",
+            "num_local_experts|8|expert_count", "num_attention_heads|3|share", "vocab_size|null|"})
     void whatIsNotSupportedIsRefused(String key, String value, String supported) {
         Path gguf = new TinyLlama().write(folder, 1);
         TinyFolder writer = new TinyFolder().config(key, value);

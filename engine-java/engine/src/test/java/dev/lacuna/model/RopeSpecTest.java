@@ -16,7 +16,7 @@ class RopeSpecTest {
     private static final double YARN_ATTENTION = 1.138629436111989;
 
     private static float[] of(int dims, double base, Scaling scaling) {
-        return new RopeSpec(dims, base, true, scaling).frequencies();
+        return new RopeSpec(dims, base, true, scaling).frequencies(1);
     }
 
     @Test
@@ -60,13 +60,13 @@ class RopeSpecTest {
     /** Values of transformers' {@code _compute_yarn_parameters}: base 10000, 64 values, factor 4, original 4096. */
     @Test
     void yarn() {
-        RopeSpec spec = new RopeSpec(64, 10000, true, new Scaling.Yarn(4, 4096, 32, 1, 0));
-        float[] f = spec.frequencies();
+        RopeSpec spec = new RopeSpec(64, 10000, true, new Scaling.Yarn(4, 4096, 32, 1, true, 0));
+        float[] f = spec.frequencies(1);
         assertEquals(1, f[0], 1e-7);
         assertEquals(YARN_12, f[12], 1e-8);
         assertEquals(YARN_20, f[20], 1e-8);
         assertEquals(YARN_31, f[31], 1e-10);
         assertEquals(YARN_ATTENTION, spec.table(1)[0], 1e-6);
-        assertTrue(new RopeSpec(64, 10000, true, new Scaling.Yarn(4, 4096, 32, 1, 1.5)).table(1)[0] == 1.5f);
+        assertTrue(new RopeSpec(64, 10000, true, new Scaling.Yarn(4, 4096, 32, 1, true, 1.5)).table(1)[0] == 1.5f);
     }
 }

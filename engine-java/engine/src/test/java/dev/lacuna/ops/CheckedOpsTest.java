@@ -195,11 +195,18 @@ class CheckedOpsTest {
         all.add(wrong("read best", STATE, "read " + in, h -> h.ops.read(h.best)));
         all.add(wrong("run", STATE, "two steps at once", h -> h.run(h.batch(), () -> {})));
 
-        all.add(wrong("embed", STATE, "embed: the weight was not placed here", h -> h.ops.embed(h.foreignWeight, 1, h.x)));
-        all.add(wrong("embed", ARGUMENT, "embed: the weight was placed for [PRODUCT], not for EMBED", h -> h.ops.embed(h.square, 1, h.x)));
-        all.add(wrong("embed", ARGUMENT, "embed: x has 64 columns, needs 32", h -> h.ops.embed(h.embedding, 1, h.wide)));
-        all.add(wrong("embed", STATE, "embed: x is not an activation of an open workspace here", h -> h.ops.embed(h.embedding, 1, h.gone)));
-        all.add(wrong("embed", ARGUMENT, "embed: the step has 3 rows, x has room for 1", h -> h.ops.embed(h.embedding, 1, h.tiny)));
+        all.add(wrong("embed", STATE, "embed: the weight was not placed here", h -> h.ops.embed(Embedding.of(h.foreignWeight), h.x)));
+        all.add(wrong("embed", ARGUMENT, "embed: the weight was placed for [PRODUCT], not for EMBED", h -> h.ops.embed(Embedding.of(h.square), h.x)));
+        all.add(wrong("embed", ARGUMENT, "embed: x has 64 columns, needs 32", h -> h.ops.embed(Embedding.of(h.embedding), h.wide)));
+        all.add(wrong("embed", STATE, "embed: x is not an activation of an open workspace here", h -> h.ops.embed(Embedding.of(h.embedding), h.gone)));
+        all.add(wrong("embed", ARGUMENT, "embed: the step has 3 rows, x has room for 1", h -> h.ops.embed(Embedding.of(h.embedding), h.tiny)));
+
+        all.add(wrong("embed", ARGUMENT, "embed: the weight was placed for [PRODUCT], not for EMBED",
+                h -> h.ops.embed(new Embedding(h.embedding, 1, h.square, 0), h.x)));
+        all.add(wrong("embed", ARGUMENT, "embed: position 0 is row 50 of 50",
+                h -> h.ops.embed(new Embedding(h.embedding, 1, h.embedding, 50), h.x)));
+        all.add(wrong("embed", ARGUMENT, "the table of positions ends at 1",
+                h -> h.ops.embed(new Embedding(h.embedding, 1, h.embedding, 49), h.x)));
 
         Norm[] none = {null};
         all.add(wrong("addNorm", ARGUMENT, "residual must be F32, is I8",
@@ -411,7 +418,7 @@ class CheckedOpsTest {
         all.add(wrong("read logits", STATE, "not of an open workspace here", h -> h.ops.read(h.goneLogits)));
         all.add(wrong("read best", STATE, "not of an open workspace here", h -> h.ops.read(h.goneBest)));
         all.add(wrong("linear", STATE, "linear outside run()", h -> h.ops.linear(h.x, h.plain(h.up), h.wide)));
-        all.add(wrong("embed", STATE, "embed outside run()", h -> h.ops.embed(h.embedding, 1, h.x)));
+        all.add(wrong("embed", STATE, "embed outside run()", h -> h.ops.embed(Embedding.of(h.embedding), h.x)));
         all.add(wrong("logits", STATE, "logits outside run()", h -> h.ops.logits(h.x, h.plain(h.up), 0, h.logits)));
         all.add(wrong("topK", STATE, "topK outside run()", h -> h.ops.topK(h.logits, 3, h.best)));
         all.add(wrong("run", ARGUMENT, "a step of no rows", h -> {
@@ -438,7 +445,7 @@ class CheckedOpsTest {
         return Stream.of(
                 wrong("token", ARGUMENT, "row 0 has token 50, the table has 50 rows", h -> h.run(h.batch(50, 3, 2), () -> step(h))),
                 wrong("token", ARGUMENT, "row 0 has token -1", h -> h.run(h.batch(-1, 3, 2), () -> step(h))),
-                wrong("position", ARGUMENT, "row 0 is at position 40, the rotation table ends at 40",
+                wrong("position", ARGUMENT, "row 0 is at position 40, the table of positions ends at 40",
                         h -> h.run(h.batch(1, 40, 2), () -> step(h))),
                 wrong("position", ARGUMENT, "row 0 is at position -1", h -> h.run(h.batch(1, -1, 2), () -> step(h))),
                 wrong("block", ARGUMENT, "sequence 1 has block 5, the cache has 5", h -> h.run(h.batch(1, 3, 5), () -> step(h))),
@@ -446,7 +453,7 @@ class CheckedOpsTest {
     }
 
     private static void step(House h) {
-        h.ops.embed(h.embedding, 1, h.x);
+        h.ops.embed(Embedding.of(h.embedding), h.x);
         h.ops.linear(h.x, h.plain(h.square), h.x2);
         h.ops.linear(h.x, h.plain(h.up), h.wide);
         append(h, h.wide, h.x, h.x2, h.rope, h.kv, 0);
@@ -515,7 +522,7 @@ class CheckedOpsTest {
         b.addSequence(new int[]{1}, 1);
         if (which == 2) b.addSequence(new int[]{2}, 1);
         b.addRow(0, 0, false);
-        Runnable body = () -> house.ops.embed(house.embedding, 1, house.tiny);
+        Runnable body = () -> house.ops.embed(Embedding.of(house.embedding), house.tiny);
         if (which == 0) {
             assertDoesNotThrow(() -> house.run(b, body));
         } else {

@@ -316,8 +316,10 @@ class FakeDevice implements Ops {
     }
 
     @Override
-    public void embed(Weight table, float scale, Act x) {
-        capture("embed", () -> kernels.embed(at(table), scale, at(x)), table, scale, x);
+    public void embed(Embedding e, Act x) {
+        Weight learned = e.positions();
+        capture("embed", () -> kernels.embed(new Embedding(at(e.table()), e.scale(), learned == null ? null : at(learned), e.offset()), at(x)),
+                e, x);
     }
 
     @Override

@@ -318,10 +318,12 @@ public abstract class OpsConformance {
         int group = floats(format) ? 43 : format.group();
         for (int rows : new int[]{1, 3, 33}) {
             for (boolean packed : floats(format) ? new boolean[]{false} : new boolean[]{false, true}) {
+                boolean learned = rows > 1;
                 conform("embed %s, %d rows, %s".formatted(format, rows, packed), new Limits(rows + 2, 1, 1, 2), s -> {
                     InputPolicy policy = packed ? InputPolicy.I8 : InputPolicy.F32;
                     // tied: looked up and multiplied
                     Weight table = s.table(s.tensor(format, 37, 3 * group), policy);
+                    Weight positions = learned ? s.table(s.tensor(Format.F16, 2 + rows, 3 * group), InputPolicy.F32) : null;
                     Act x = s.act(3 * group, InputPolicy.F32);
                     Act direct = s.act(3 * group, policy);
                     Act y = s.act(37, InputPolicy.F32);
@@ -330,8 +332,8 @@ public abstract class OpsConformance {
                     for (int r = 0; r < rows - 1; r++) b.addRow(r == 0 ? 36 : s.random.nextInt(37), r, false);
                     b.addPadding();
                     s.run(b, () -> {
-                        s.ops.embed(table, 1.5f, x);
-                        s.ops.embed(table, 1, direct);
+                        s.ops.embed(new Embedding(table, 1.5f, positions, 2), x);
+                        s.ops.embed(Embedding.of(table), direct);
                         s.ops.linear(direct, new Linear(table, null), y);
                     });
                     s.see("x", x, rows, Agreement.FLOAT);
@@ -994,7 +996,7 @@ public abstract class OpsConformance {
         }
 
         void play() {
-            s.ops.embed(table, 1, x);
+            s.ops.embed(Embedding.of(table), x);
             s.ops.addNorm(x, null, null, norm, false, in);
             s.ops.qkv(in, qkv, headNorm, rope, pool, 1, q, k, v);
             s.ops.attend(q, pool, 1, attention, mixed);

@@ -49,8 +49,8 @@ class PrimitivesOnly implements Ops {
     }
 
     @Override
-    public void embed(Weight table, float scale, Act x) {
-        ops.embed(table, scale, x);
+    public void embed(Embedding e, Act x) {
+        ops.embed(e, x);
     }
 
     @Override

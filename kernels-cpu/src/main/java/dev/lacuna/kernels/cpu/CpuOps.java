@@ -5,6 +5,7 @@ import dev.lacuna.ops.Activation;
 import dev.lacuna.ops.Attention;
 import dev.lacuna.ops.Batch;
 import dev.lacuna.ops.Decision;
+import dev.lacuna.ops.Embedding;
 import dev.lacuna.ops.Ffn;
 import dev.lacuna.ops.HeadNorm;
 import dev.lacuna.ops.Input;
@@ -184,15 +185,20 @@ final class CpuOps implements Ops {
     // ---- row-wise operations
 
     @Override
-    public void embed(Weight table, float scale, Act x) {
-        CpuWeight w = (CpuWeight) table;
+    public void embed(Embedding e, Act x) {
+        CpuWeight w = (CpuWeight) e.table();
+        CpuWeight learned = (CpuWeight) e.positions();
         CpuAct to = (CpuAct) x;
         Batch b = batch();
         long bytes = w.format().rowBytes(w.cols());
         to.begin(b.rows());
         rows(b.rows(), (r, s) -> {
             kernels.unpack(w.format(), w.data(), b.id(r) * bytes, w.cols(), s.row, 0);
-            if (scale != 1) kernels.scale(s.row, 0, w.cols(), scale);
+            if (e.scale() != 1) kernels.scale(s.row, 0, w.cols(), e.scale());
+            if (learned != null) {
+                kernels.unpack(learned.format(), learned.data(), (e.offset() + b.pos(r)) * learned.format().rowBytes(w.cols()), w.cols(), s.second, 0);
+                for (int i = 0; i < w.cols(); i++) s.row[i] += s.second[i];
+            }
             pack(s.row, 0, w.cols(), to, r, 0);
         });
     }

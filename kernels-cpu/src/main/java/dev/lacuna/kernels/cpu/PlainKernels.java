@@ -110,10 +110,19 @@ final class PlainKernels implements Kernels {
                 case SILU -> x / (1 + Math.exp(-x));
                 // x / 2 * (1 + tanh(u)) = x / (1 + exp(-2u))
                 case GELU_TANH -> x / (1 + Math.exp(-2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
+                case GELU_ERF -> x / 2 * (1 + erf(x / Math.sqrt(2)));
                 case RELU -> Math.max(x, 0);
             };
             gate[i] = (float) (up == null ? y : y * up[i]);
         }
+    }
+
+    /** The error function to 1.5e-7 (Abramowitz and Stegun 7.1.26). */
+    private static double erf(double x) {
+        double a = Math.abs(x);
+        double t = 1 / (1 + 0.3275911 * a);
+        double p = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
+        return Math.copySign(1 - p * Math.exp(-a * a), x);
     }
 
     @Override

@@ -18,6 +18,7 @@ import org.jspecify.annotations.Nullable;
 /** Loops in the Vector API, for registers of 128, 256 or 512 bits. */
 final class VectorKernels implements Kernels {
     private static final FloatVector LANE = FloatVector.zero(F).addIndex(1);
+    private static final float SQRT_HALF = (float) Math.sqrt(0.5);
     private static final float GELU = (float) (2 * Math.sqrt(2 / Math.PI));
 
     @Override
@@ -108,6 +109,7 @@ final class VectorKernels implements Kernels {
                 case SILU -> VectorMath.gated(x, x);
                 // x / 2 * (1 + tanh(u)) = x / (1 + exp(-2u))
                 case GELU_TANH -> VectorMath.gated(x, x.mul(x).mul(x).mul(0.044715f).add(x).mul(GELU));
+                case GELU_ERF -> VectorMath.erf(x.mul(SQRT_HALF)).add(1).mul(x.mul(0.5f));
                 case RELU -> x.max(0);
             };
             if (up != null) y = y.mul(FloatVector.fromArray(F, up, i));

@@ -53,6 +53,19 @@ final class VectorMath {
         return x.div(exp(t.neg()).add(1));
     }
 
+    /** The error function to 2e-7 (Abramowitz and Stegun 7.1.26). */
+    static FloatVector erf(FloatVector x) {
+        FloatVector a = x.abs();
+        FloatVector t = FloatVector.broadcast(F, 1).div(a.fma(FloatVector.broadcast(F, 0.3275911f), FloatVector.broadcast(F, 1)));
+        FloatVector p = FloatVector.broadcast(F, 1.061405429f);
+        p = p.fma(t, FloatVector.broadcast(F, -1.453152027f));
+        p = p.fma(t, FloatVector.broadcast(F, 1.421413741f));
+        p = p.fma(t, FloatVector.broadcast(F, -0.284496736f));
+        p = p.fma(t, FloatVector.broadcast(F, 0.254829592f));
+        FloatVector y = p.mul(t).mul(exp(a.mul(a).neg())).neg().add(1);
+        return y.blend(y.neg(), x.compare(VectorOperators.LT, 0));
+    }
+
     /** Hyperbolic tangent: a polynomial (Moshier's Cephes) near 0, where the quotient would cancel. */
     static FloatVector tanh(FloatVector x) {
         FloatVector z = x.mul(x);
