@@ -3,6 +3,7 @@ package dev.lacuna;
 import dev.lacuna.files.ModelFile;
 import dev.lacuna.files.TensorInfo;
 import dev.lacuna.generate.Engine;
+import dev.lacuna.model.Decoder;
 import dev.lacuna.model.ModelSpec;
 import dev.lacuna.ops.Decision;
 import dev.lacuna.text.Tokenizer;
@@ -18,6 +19,8 @@ import java.util.Map;
  * @param path       the file
  * @param metadata   the file's keys and values
  * @param spec       its shape
+ * @param features   what of the family the file has, in words
+ * @param unused     keys and tensors of the file that the family does not understand
  * @param packings   tensors and bytes of each format
  * @param tokens     size of the vocabulary
  * @param weights    bytes of all tensors
@@ -25,7 +28,8 @@ import java.util.Map;
  * @param cacheBytes bytes of cache and operands
  * @param decisions  what was chosen, and why
  */
-public record ModelInfo(Path path, Map<String, Object> metadata, ModelSpec spec, List<Packing> packings, int tokens, long weights,
+public record ModelInfo(Path path, Map<String, Object> metadata, ModelSpec spec, List<String> features, List<String> unused,
+        List<Packing> packings, int tokens, long weights,
         int context,
         long cacheBytes, List<Decision> decisions) {
     /** How many tensors of a format there are, and their bytes. */
@@ -39,7 +43,7 @@ public record ModelInfo(Path path, Map<String, Object> metadata, ModelSpec spec,
                     (a, b) -> new Packing(a.format, a.tensors + b.tensors, a.bytes + b.bytes));
             total += t.bytes();
         }
-        return new ModelInfo(file.path(), file.metadata(), spec, new ArrayList<>(byFormat.values()), tokenizer.size(), total,
+        return new ModelInfo(file.path(), file.metadata(), spec, Decoder.features(file, spec), Decoder.unused(file), new ArrayList<>(byFormat.values()), tokenizer.size(), total,
                 engine.options().context(),
                 engine.bytes(), decisions);
     }

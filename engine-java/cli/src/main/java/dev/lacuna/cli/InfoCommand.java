@@ -59,6 +59,8 @@ final class InfoCommand implements Callable<Integer> {
         all.put("shape", shape(info));
         Map<String, Object> metadata = new LinkedHashMap<>();
         info.metadata().forEach((key, value) -> metadata.put(key, abbreviated(value)));
+        all.put("features", info.features());
+        all.put("unused", info.unused());
         all.put("metadata", metadata);
         all.put("tensors", info.packings());
         all.put("weightsBytes", info.weights());
@@ -103,6 +105,8 @@ final class InfoCommand implements Callable<Integer> {
                 + ", made for " + spec.contextLength() + " tokens" + (opened.hasTemplate() ? "" : ", no chat template"));
         out.println("\nMetadata");
         info.metadata().forEach((key, value) -> out.println("  " + key + " = " + shown(value)));
+        out.println("\nFeatures\n  " + String.join("\n  ", info.features()));
+        if (!info.unused().isEmpty()) out.println("\nNot understood by the family\n  " + String.join("\n  ", info.unused()));
         out.println("\nTensors");
         for (ModelInfo.Packing p : info.packings()) out.printf("  %-5s %4d  %s%n", p.format(), p.tensors(), Size.of(p.bytes()));
         out.println("\nMemory");
