@@ -15,16 +15,21 @@ import dev.lacuna.ops.KvType;
 import dev.lacuna.ops.Limits;
 import dev.lacuna.ops.OpsOptions;
 import dev.lacuna.tensor.Format;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -153,6 +158,26 @@ class FolderTest {
         assertTrue(difference(fresh, gguf) < 1e-12);
         Path plain = new TinyFolder().config("rope_theta", 5000.0).write(gguf, folder.resolve("plain"));
         assertTrue(difference(plain, gguf) > 1e-6, "the scaling changes nothing here");
+    }
+
+    static Stream<Path> families() throws IOException {
+        try (Stream<Path> all = Files.list(Checkout.root().resolve("models/families"))) {
+            return all.filter(f -> Files.exists(f.resolve("model.gguf"))).sorted().toList().stream();
+        }
+    }
+
+    /** Every family's checkpoint, of which the GGUF file is held against the golden values elsewhere. */
+    @ParameterizedTest
+    @MethodSource("families")
+    void familiesAreTheSameInBoth(Path family) {
+        int vocabulary;
+        try (ModelFile file = ModelFile.open(family)) {
+            vocabulary = Decoder.spec(file).vocabulary();
+            assertEquals(List.of(), Decoder.unused(file));
+        }
+        int[] ids = new SplittableRandom(9).ints(64, 0, vocabulary).toArray();
+        double found = nmse(logits(family, ids), logits(family.resolve("model.gguf"), ids));
+        assertTrue(found <= 1e-12, "NMSE " + found);
     }
 
     @ParameterizedTest
