@@ -109,4 +109,13 @@ public interface Tokenizer {
      * @throws IllegalArgumentException for an id outside {@code 0 .. size() - 1}
      */
     Tokenizer withEos(Set<Integer> more);
+
+    /**
+     * This tokenizer for an embedding with more rows than there are tokens; the ids beyond stand for no text.
+     *
+     * @throws IllegalArgumentException if the embedding has fewer rows
+     */
+    default Tokenizer padded(int rows) {
+        return new PaddedTokenizer(this, rows);
+    }
 }

@@ -25,7 +25,7 @@ final class VectorDirect {
     static boolean has(Format format) {
         return switch (format.name()) {
             case "Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K" -> true;
-            default -> false;
+            default -> format.kind() == Format.Kind.INTEGER && format.zeroPoint();
         };
     }
 
@@ -39,7 +39,7 @@ final class VectorDirect {
                 case "Q4_1" -> q41(w, o * size, cols, x, xAt);
                 case "Q4_K" -> q4k(w, o * size, cols, x, xAt);
                 case "Q6_K" -> q6k(w, o * size, cols, x, xAt);
-                default -> throw new IllegalArgumentException("no loop for " + format);
+                default -> format.bits() == 8 ? bytes(format, w, o * size, cols, x, xAt) : nibbles(format, w, o * size, cols, x, xAt);
             };
             out[outAt + o - from] = Lanes.total(sum, lanes);
         }
@@ -47,6 +47,37 @@ final class VectorDirect {
 
     private static FloatVector input(float[] x, int at) {
         return FloatVector.fromArray(F, x, at);
+    }
+
+    /** I8_GROUP. */
+    private static FloatVector bytes(Format format, MemorySegment w, long at, int cols, float[] x, int xAt) {
+        FloatVector sum = FloatVector.zero(F);
+        for (int b = xAt; b < xAt + cols; b += format.group(), at += format.bytes()) {
+            float d = w.get(PlainUnpack.FLOAT, at);
+            int zero = w.get(ValueLayout.JAVA_BYTE, at + Float.BYTES);
+            long first = at + Float.BYTES + 1;
+            for (int i = 0; i < format.group(); i += N) sum = floats(signed(w, first + i).sub(zero)).mul(d).fma(input(x, b + i), sum);
+        }
+        return sum;
+    }
+
+    /** I4_GROUP. */
+    private static FloatVector nibbles(Format format, MemorySegment w, long at, int cols, float[] x, int xAt) {
+        FloatVector sum = FloatVector.zero(F);
+        for (int b = xAt; b < xAt + cols; b += format.group(), at += format.bytes()) {
+            float d = w.get(PlainUnpack.FLOAT, at);
+            int zero = w.get(ValueLayout.JAVA_BYTE, at + Float.BYTES);
+            long first = at + Float.BYTES + 1;
+            for (int run = b; run < b + format.group(); run += 32, first += 16) {
+                for (int i = 0; i < 16; i += N) {
+                    sum = floats(unsigned(w, first + i).and(15).sub(zero)).mul(d).fma(input(x, run + i), sum);
+                }
+                for (int i = 0; i < 16; i += N) {
+                    sum = floats(unsigned(w, first + i).lanewise(VectorOperators.LSHR, 4).sub(zero)).mul(d).fma(input(x, run + 16 + i), sum);
+                }
+            }
+        }
+        return sum;
     }
 
     private static FloatVector q8(MemorySegment w, long at, int cols, float[] x, int xAt) {

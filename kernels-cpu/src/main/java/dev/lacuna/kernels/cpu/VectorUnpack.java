@@ -39,8 +39,38 @@ final class VectorUnpack {
             case "Q4_K" -> q4k(w, at, n, to, toAt);
             case "Q5_K" -> q5k(w, at, n, to, toAt);
             case "Q6_K" -> q6k(w, at, n, to, toAt);
-            default -> throw new IllegalArgumentException("no loop for " + format);
+            case "I8_ROW" -> scaled(w, at + Float.BYTES, n, w.get(PlainUnpack.FLOAT, at), 0, to, toAt);
+            default -> {
+                if (format.kind() != Format.Kind.INTEGER) throw new IllegalArgumentException("no loop for " + format);
+                groups(format, w, at, n, to, toAt);
+            }
         }
+    }
+
+    /** I8_GROUP and I4_GROUP. */
+    private static void groups(Format format, MemorySegment w, long at, int n, float[] to, int toAt) {
+        for (int b = toAt; b < toAt + n; b += format.group(), at += format.bytes()) {
+            float d = w.get(PlainUnpack.FLOAT, at);
+            int zero = w.get(ValueLayout.JAVA_BYTE, at + Float.BYTES);
+            long first = at + Float.BYTES + 1;
+            if (format.bits() == 8) {
+                scaled(w, first, format.group(), d, zero, to, b);
+                continue;
+            }
+            for (int run = 0; run < format.group(); run += 32, first += 16) {
+                for (int i = 0; i < 16; i += N) {
+                    IntVector v = unsigned(w, first + i);
+                    floats(v.and(15).sub(zero)).mul(d).intoArray(to, b + run + i);
+                    floats(v.lanewise(VectorOperators.LSHR, 4).sub(zero)).mul(d).intoArray(to, b + run + 16 + i);
+                }
+            }
+        }
+    }
+
+    private static void scaled(MemorySegment w, long at, int n, float d, int zero, float[] to, int toAt) {
+        int i = 0;
+        for (; i + N <= n; i += N) floats(signed(w, at + i).sub(zero)).mul(d).intoArray(to, toAt + i);
+        for (; i < n; i++) to[toAt + i] = d * (w.get(ValueLayout.JAVA_BYTE, at + i) - zero);
     }
 
     static void bytes(MemorySegment w, long at, int n, float[] to, int toAt) {
