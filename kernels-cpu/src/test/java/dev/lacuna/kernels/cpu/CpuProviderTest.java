@@ -52,7 +52,7 @@ class CpuProviderTest {
     @Test
     void anUnknownFormatIsRefused() {
         try (CheckedOps ops = Backends.find().open(new OpsOptions(1, "plain", false))) {
-            Tensor odd = new Tensor("w", new Format("Q3_X", Format.Kind.BLOCK, 32, 14, 3, false), 1, 32,
+            Tensor odd = new Tensor("w", new Format("Q3_X", Format.Kind.BLOCK, 32, 14, 3, false, 0), 1, 32,
                     MemorySegment.ofArray(new byte[14]));
             UnsupportedKernelException e = assertThrows(UnsupportedKernelException.class,
                     () -> ops.place(List.of(odd), InputPolicy.F32, Set.of(Use.PRODUCT)));

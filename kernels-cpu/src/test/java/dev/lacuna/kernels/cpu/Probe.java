@@ -46,7 +46,7 @@ final class Probe {
             b.clear(1);
             b.addSequence(new int[]{1}, 1);
             b.addRow(0, 0, false);
-            ops.run(Step.of(b), b, () -> ops.linear(x, new Linear(w, null), y));
+            ops.run(Step.of(0, b), b, () -> ops.linear(x, new Linear(w, null), y));
             return ops.read(y, 1)[0];
         }
     }
