@@ -13,8 +13,8 @@ final class VectorMath {
     static final float ROUND = 0x1.8p23f;
     private static final float LOG2_E = 1.442695f;
     /** ln 2 in two parts, the first with zeros at its end, so that its small multiples are exact (Cody and Waite). */
-    private static final float LN2_HIGH = 0.693359375f;
-    private static final float LN2_LOW = (float) -2.12194440e-4;
+    private static final float LN2_HIGH = 355f / 512;
+    private static final float LN2_LOW = -2.1219444e-4f;
     /** Below, the result is less than the smallest normal number and becomes 0; above, it is infinite. */
     private static final float LEAST = -87.33654f;
     private static final float MOST = 88.72283f;
