@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
 final class Charsmap implements Normalization {
     private static final String KEY = "normalizer.precompiled_charsmap";
     private static final int SHORT_CLUSTER = 6;
+    private static final int LONGEST = 256;
     private final int[] units;
     private final byte[] texts;
 
@@ -39,6 +40,13 @@ final class Charsmap implements Normalization {
         buffer.asIntBuffer().get(units);
         byte[] texts = new byte[bytes.length - 4 - (int) size];
         System.arraycopy(bytes, bytes.length - texts.length, texts, 0, texts.length);
+        int length = 0;
+        for (byte b : texts) {
+            length = b == 0 ? 0 : length + 1;
+            if (length > LONGEST) {
+                throw new MalformedTokenizerException(KEY, "holds a replacement of more than " + LONGEST + " bytes");
+            }
+        }
         return new Charsmap(units, texts);
     }
 

@@ -189,8 +189,13 @@ final class Filters {
         return at;
     }
 
+    /** As Python's select, reject and map: nothing gives nothing, whatever it is. */
+    private List<@Nullable Object> itemsOrNone(@Nullable Object value) {
+        return Values.truth(value) ? values.items(value) : new ArrayList<>();
+    }
+
     private List<@Nullable Object> map(@Nullable Object value, CallArguments arguments) {
-        List<@Nullable Object> items = values.items(value);
+        List<@Nullable Object> items = itemsOrNone(value);
         budget.work(items.size());
         if (arguments.positional().isEmpty()) {
             arguments.allow("attribute", "default");
@@ -219,7 +224,7 @@ final class Filters {
     }
 
     private List<@Nullable Object> select(@Nullable Object value, @Nullable String path, CallArguments arguments, int from, boolean keep) {
-        List<@Nullable Object> items = values.items(value);
+        List<@Nullable Object> items = itemsOrNone(value);
         String test = arguments.positional().size() > from ? arguments.string(from, "test") : null;
         CallArguments rest = rest(test == null ? "select" : test, arguments, from + 1);
         items.removeIf(item -> {

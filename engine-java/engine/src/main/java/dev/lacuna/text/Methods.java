@@ -14,7 +14,7 @@ final class Methods {
             "endswith",
             "split", "rsplit", "splitlines", "replace", "find", "rfind", "count", "join", "isdigit", "isalpha", "isalnum", "isspace",
             "isupper",
-            "islower", "removeprefix", "removesuffix");
+            "islower", "removeprefix", "removesuffix", "format");
     private static final Set<String> ALONE = Set.of("upper", "lower", "title", "capitalize", "splitlines", "isdigit", "isalpha", "isalnum",
             "isspace",
             "isupper", "islower");
@@ -123,6 +123,7 @@ final class Methods {
             case "isspace" -> !text.isEmpty() && text.codePoints().allMatch(Methods::isSpace);
             case "isupper" -> text.equals(text.toUpperCase(Locale.ROOT)) && !text.equals(text.toLowerCase(Locale.ROOT));
             case "islower" -> text.equals(text.toLowerCase(Locale.ROOT)) && !text.equals(text.toUpperCase(Locale.ROOT));
+            case "format" -> format(text, arguments);
             case "removeprefix" -> {
                 String prefix = arguments.allow("prefix").string(0, "prefix");
                 yield text.startsWith(prefix) ? text.substring(prefix.length()) : text;
@@ -132,6 +133,35 @@ final class Methods {
                 yield text.endsWith(suffix) ? text.substring(0, text.length() - suffix.length()) : text;
             }
         };
+    }
+
+    /** {@code '{} {0} {name}'.format(...)}, without attributes, items or format specifications. */
+    private String format(String text, CallArguments arguments) {
+        StringBuilder out = new StringBuilder();
+        int next = 0;
+        for (int at = 0; at < text.length(); at++) {
+            char c = text.charAt(at);
+            boolean doubled = at + 1 < text.length() && text.charAt(at + 1) == c;
+            if (c != '{' && c != '}') {
+                out.append(c);
+            } else if (doubled) {
+                out.append(c);
+                at++;
+            } else {
+                int end = c == '{' ? text.indexOf('}', at) : -1;
+                if (end < 0) {
+                    throw budget.fail("format found a single '" + c + "'");
+                }
+                String field = text.substring(at + 1, end);
+                int place = field.isEmpty() ? next++ : field.matches("[0-9]{1,4}") ? Integer.parseInt(field) : Integer.MAX_VALUE;
+                String name = place == Integer.MAX_VALUE ? field : "argument " + place;
+                String value = values.text(arguments.required(place, name));
+                budget.text((long) out.length() + value.length());
+                out.append(value);
+                at = end;
+            }
+        }
+        return out.toString();
     }
 
     private String searched(String text, CallArguments arguments) {

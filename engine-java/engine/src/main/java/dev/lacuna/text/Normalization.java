@@ -8,6 +8,11 @@ interface Normalization {
     /** Runs of combining marks beyond this are normalised in parts, which keeps the reordering of hostile text from growing quadratic. */
     int LONGEST_MARK_RUN = 1024;
 
+    /** No normal form makes more of a character; replacements that feed each other could grow without end. */
+    int MOST_GROWTH = 32;
+    int SLACK = 4096;
+
+    /** @throws MalformedTokenizerException when parts of a sequence together make the text many times longer */
     String apply(String text);
 
     /** Whether a quick look shows that {@code text[from, to)} stays as it is. */
@@ -136,6 +141,10 @@ interface Normalization {
             String normal = text;
             for (Normalization part : parts) {
                 normal = part.apply(normal);
+                if (normal.length() > MOST_GROWTH * (long) text.length() + SLACK) {
+                    throw new MalformedTokenizerException("normalizer",
+                            "makes " + normal.length() + " characters of " + text.length() + "; at most " + MOST_GROWTH + " of each are possible");
+                }
             }
             return normal;
         }

@@ -79,7 +79,7 @@ public interface Tokenizer {
 
     /**
      * The tokenizer of a Hugging Face folder: models BPE (byte-level, or with characters and byte fallback) and Unigram, with the normalizers,
-     * pre-tokenizers, decoders and added tokens of current model families. Texts longer than a page are encoded in linear time whatever the parts are.
+     * pre-tokenizers, decoders and added tokens of current model families. Text of any length is encoded in linear time.
      *
      * <p>Beginning- and end-of-sequence tokens come from the configuration; a beginning token that only the post-processor names is taken from
      * there. What generation_config.json says is given with {@link #withEos}.

@@ -87,7 +87,11 @@ class ChatTemplateTest {
             "{% for i in [1, 2] %}{% if seen is defined %}!{% endif %}{% set seen = 1 %}{% endfor %}§",
             "{% macro m(a, b='d') %}{{ a }}{{ b }}{% endmacro %}{{ m(1) }}{{ m(1, b=2) }}{{ m(a=3) }}§1d123d",
             "{% for i in range(9) %}{% if i == 2 %}{% continue %}{% endif %}{% if i == 4 %}{% break %}{% endif %}{{ i }}{% endfor %}§013",
-            "{% generation %}g{% endgeneration %}§g", "{{ strftime_now('%d %B %Y %-d %H:%M %%') }}§07 March 2026 7 09:05 %",
+            "{% generation %}g{% endgeneration %}§g",
+            "{% macro m(a) %}[{{ a }}{{ caller() }}]{% endmacro %}{% call m(1) %}b{% endcall %}§[1b]",
+            "{% macro m() %}{{ caller(2) }}{% endmacro %}{% call(x, y=3) m() %}{{ x }}{{ y }}{% endcall %}§23",
+            "{% filter upper | replace('A', 'x') %}ab{{ 'a' }}{% endfilter %}§xBx", "{{ '{}-{0}-{k}{{}}'.format(1, k='v') }}§1-1-v{}",
+            "{{ none | selectattr('x') | list | length }}{{ none | map('upper') | list }}§0[]", "{{ strftime_now('%d %B %Y %-d %H:%M %%') }}§07 March 2026 7 09:05 %",
             "{{ [3, 1, 2] | max }}{{ [3, 1, 2] | min }}{{ [1, 2] | sum }}§313",
             "{{ {'b': 2, 'a': 1} | tojson(sort_keys=true) }}§{\"a\": 1, \"b\": 2}",
             "{{ 'é\u0001' | tojson }} {{ 'é' | tojson(ensure_ascii=true) }}§\"é\\u0001\" \"\\u00e9\"",
@@ -132,7 +136,10 @@ class ChatTemplateTest {
             "{% for i in 5 %}{% endfor %}", "{{ raise_exception('no') }}", "{{ '%' | replace('a') }}", "{{ 'x' | trim(1) }}",
             "{{ range(1, 2, 0) }}", "{{ 'abc'[::0] }}",
             "{{ 'abc' | map('map', 'map', 'upper', 'x', 'y') | list }}", "{{ {[1]: 2} }}", "{{ [1e400 - 1e400, 1] | tojson() ~ none.a.b }}",
-            "{{ strftime_now('%Q') }}"})
+            "{{ strftime_now('%Q') }}", "{% call 1 %}{% endcall %}", "{% call range(1) %}{% endcall %}", "{{ '{0.__class__}'.format(1) }}",
+            "{{ '{'.format(1) }}", "{{ '{} {}'.format(1) }}", "{% for i in [1] %}{% filter upper %}{% break %}{% endfilter %}{% endfor %}",
+            "{% macro m() %}{% call m() %}{{ caller() }}{% endcall %}{% endmacro %}{{ m() }}", "{% filter nofilter %}x{% endfilter %}",
+            "{% set ns = namespace(s='{0}{0}') %}{% for i in range(99) %}{% set ns.s = ns.s.format(ns.s) %}{% endfor %}"})
     void hostileAndWrongTemplatesAreStopped(String source) {
         TemplateException thrown = assertThrows(TemplateException.class, () -> render(source));
         assertEquals(1, thrown.line());
@@ -199,6 +206,19 @@ class ChatTemplateTest {
         assertThrows(TemplateException.class, () -> template.render(List.of(), false, cyclic));
         assertThrows(TemplateException.class, () -> ChatTemplate.of("x".repeat((256 << 10) + 1)));
         assertEquals("x".repeat(256 << 10), ChatTemplate.of("x".repeat(256 << 10)).render(List.of(), false, Map.of()));
+    }
+
+    @Test
+    void messagesCarryMoreThanText() {
+        ChatTemplate template = ChatTemplate.of("{% for m in messages %}{{ m.role }}:{{ m.content is none or m.content }}"
+                + "{{ m.reasoning_content or '' }}{{ m.tool_calls[0].name if m.tool_calls }};{% endfor %}");
+        Map<String, Object> nothing = new HashMap<>();
+        nothing.put("content", null);
+        List<Message> messages = List.of(Message.user("q"), new Message(Message.ASSISTANT, "a", Map.of("reasoning_content", "r")),
+                new Message(Message.ASSISTANT, "", Map.of("tool_calls", List.of(Map.of("name", "f")))), new Message(Message.TOOL, "", nothing));
+        assertEquals("user:q;assistant:ar;assistant:f;tool:True;", template.render(messages, false, Map.of()));
+        assertEquals(new Message("user", "q"), Message.user("q"));
+        assertThrows(IllegalArgumentException.class, () -> new Message("user", "q", Map.of("role", "system")));
     }
 
     @Test
