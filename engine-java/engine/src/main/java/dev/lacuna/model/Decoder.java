@@ -68,7 +68,7 @@ public final class Decoder {
     }
 
     private static ModelSpec read(Reading reading) {
-        Family family = Family.of(reading);
+        Family family = Families.of(reading);
         ModelSpec spec = family.spec(reading);
         family.weights(reading, spec);
         return spec;
@@ -90,7 +90,7 @@ public final class Decoder {
     /** What of its family's features a model has, in words for people. */
     public static List<String> features(ModelFile file, ModelSpec spec) {
         Reading reading = new Reading(file);
-        return Features.of(spec, Family.of(reading).weights(reading, spec));
+        return Features.of(spec, Families.of(reading).weights(reading, spec));
     }
 
     /**
@@ -104,7 +104,7 @@ public final class Decoder {
     public static Decoder place(ModelFile file, ModelSpec spec, CheckedOps ops, int positions, InputPolicy policy,
             UnaryOperator<Tensor> encoding) {
         Reading reading = new Reading(file);
-        return new Decoder(spec, Family.of(reading).weights(reading, spec), ops, positions, policy, encoding);
+        return new Decoder(spec, Families.of(reading).weights(reading, spec), ops, positions, policy, encoding);
     }
 
     Decoder(ModelSpec spec, Weights w, CheckedOps ops, int positions, InputPolicy policy, UnaryOperator<Tensor> encoding) {

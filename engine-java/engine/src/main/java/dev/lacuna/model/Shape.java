@@ -32,7 +32,7 @@ record Shape(Reading file, Keys keys, int dim, int headSize, int context, int[] 
         Keys keys = new Keys(file, architecture + ".");
         for (String key : REFUSED) {
             Object v = keys.value(key).orElse(0L);
-            boolean off = v.equals(false) || v instanceof Number n && n.doubleValue() == 0;
+            boolean off = v.equals(false) || (v instanceof Number n && n.doubleValue() == 0);
             if (!off) throw keys.bad(key, "is " + v + ": that is not supported, a dense decoder without it is");
         }
         if (!keys.flag("attention.causal").orElse(true)) throw keys.bad("attention.causal", "is false: only causal attention is supported");
