@@ -1,7 +1,7 @@
 /** Runs compressed transformers on the JVM: formats, files, models, sessions, sampling, and the interface that kernels implement. */
 @org.jspecify.annotations.NullMarked module dev.lacuna.engine {
     requires static transitive org.jspecify;
-    requires tools.jackson.databind;
+    requires transitive tools.jackson.databind;
     requires java.net.http;
 
     exports dev.lacuna;

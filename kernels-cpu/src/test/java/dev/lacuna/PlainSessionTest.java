@@ -5,4 +5,10 @@ class PlainSessionTest extends SessionConformance {
     protected String kernels() {
         return "plain";
     }
+
+    /** Whatever shares a step, a cache block or a thread, each sum has one order. */
+    @Override
+    protected boolean bitwise() {
+        return true;
+    }
 }

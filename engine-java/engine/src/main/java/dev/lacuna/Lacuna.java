@@ -8,7 +8,6 @@ import dev.lacuna.generate.Sampling;
 import dev.lacuna.hub.Catalogue;
 import dev.lacuna.hub.ModelStore;
 import dev.lacuna.model.Decoder;
-import dev.lacuna.model.ModelException;
 import dev.lacuna.model.ModelSpec;
 import dev.lacuna.ops.Backends;
 import dev.lacuna.ops.CheckedOps;
@@ -71,7 +70,7 @@ public final class Lacuna implements AutoCloseable {
         return open(ModelStore.open().pull(model, options.progress()), options);
     }
 
-    /** Opens a file. */
+    /** Opens a GGUF file or a Hugging Face folder. */
     public static Lacuna open(Path path, Options options) {
         ModelFile file = ModelFile.open(path);
         try {
@@ -88,11 +87,7 @@ public final class Lacuna implements AutoCloseable {
         this.options = options;
         ModelSpec whole = Decoder.spec(file);
         spec = options.layers() == null ? whole : whole.withLayers(options.layers());
-        tokenizer = Tokenizer.fromGguf(file.metadata());
-        if (tokenizer.size() != spec.vocabulary()) {
-            throw new ModelException(file.path().getFileName() + ": the tokenizer has " + tokenizer.size() + " tokens, the embedding "
-                    + spec.vocabulary() + " rows");
-        }
+        tokenizer = FileText.tokenizer(file, spec.vocabulary());
         template = template(file, options);
         int context = options.context() > 0 ? options.context() : Math.min(spec.contextLength(), Options.DEFAULT_CONTEXT);
         EngineOptions sizes = new EngineOptions(context, options.sessions(), options.kv(), BATCH_ROWS, BATCH_SEQS);
@@ -111,7 +106,7 @@ public final class Lacuna implements AutoCloseable {
 
     private static @Nullable ChatTemplate template(ModelFile file, Options options) {
         if (options.template() != null) return ChatTemplate.named(options.template());
-        return file.metadata().get("tokenizer.chat_template") instanceof String s ? ChatTemplate.of(s) : null;
+        return FileText.template(file).orElse(null);
     }
 
     private void requireMemory(EngineOptions sizes) {

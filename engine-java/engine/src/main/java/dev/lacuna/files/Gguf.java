@@ -4,14 +4,8 @@ import static dev.lacuna.files.ModelFileException.quoted;
 
 import dev.lacuna.tensor.Format;
 import dev.lacuna.tensor.Tensor;
-import java.io.IOException;
 import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.nio.channels.FileChannel;
-import java.nio.channels.FileChannel.MapMode;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -70,19 +64,7 @@ public final class Gguf implements ModelFile {
     }
 
     private static GgufPart map(Path path, Arena arena) {
-        // a pipe would block the opening of it
-        if (!Files.isRegularFile(path))
-            throw new ModelFileException(path, "file", Files.exists(path) ? "is not a regular file" : "does not exist");
-        MemorySegment bytes;
-        try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
-            long size = channel.size();
-            bytes = channel.map(MapMode.READ_ONLY, 0, size, arena);
-            if (channel.size() != size)
-                throw new ModelFileException(path, "file", "is being written: its length changed while it was opened");
-        } catch (IOException e) {
-            throw new ModelFileException(path, "file", "cannot be read: " + e.getMessage(), e);
-        }
-        return GgufPart.parse(path, bytes);
+        return GgufPart.parse(path, Mapping.of(path, arena));
     }
 
     private static List<GgufPart> parts(GgufPart first, Arena arena) {
@@ -139,7 +121,7 @@ public final class Gguf implements ModelFile {
         if (info == null) return Optional.empty();
         Optional<Tensor> tensor = readable.getOrDefault(name, Optional.empty());
         if (tensor.isEmpty()) {
-            throw new ModelFileException(path, "tensor " + quoted(name), "is packed as " + info.type() + "; supported are " + Format.ALL);
+            throw new ModelFileException(path, "tensor " + quoted(name), "is packed as " + info.type() + "; supported are " + Format.GGUF);
         }
         return tensor;
     }

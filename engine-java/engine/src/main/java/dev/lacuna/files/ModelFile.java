@@ -1,6 +1,7 @@
 package dev.lacuna.files;
 
 import dev.lacuna.tensor.Tensor;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
@@ -10,14 +11,15 @@ import java.util.Set;
  * A model at rest: metadata, and tensors that are slices of the mapped file. Any thread may read it. After {@link #close} the tensors' memory is gone
  * and touching it is an {@link IllegalStateException}. The file must not change while it is open.
  */
-public sealed interface ModelFile extends AutoCloseable permits Gguf {
+public sealed interface ModelFile extends AutoCloseable permits Gguf, Safetensors, GgufView {
     /**
-     * Maps a file and checks everything that it says about itself.
+     * Maps a GGUF file, or the safetensors of a Hugging Face folder, and checks everything that it says about itself.
      *
      * @throws ModelFileException if it cannot be read or is malformed
      */
     static ModelFile open(Path path) {
-        return Gguf.open(path);
+        boolean folder = Files.isDirectory(path) || String.valueOf(path.getFileName()).endsWith(".safetensors");
+        return folder ? Safetensors.open(path) : Gguf.open(path);
     }
 
     /** The file that was opened; of a split model the first part. */

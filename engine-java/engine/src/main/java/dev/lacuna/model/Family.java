@@ -14,6 +14,9 @@ interface Family {
     /** Values of {@code model_type} in a {@code config.json} that mean it. */
     List<String> modelTypes();
 
+    /** Says where a folder of this family differs from what {@link FolderMapping} expects of all. */
+    default void folder(FolderMapping folder) {}
+
     ModelSpec spec(Reading file);
 
     /** Modules that every file of the family has; biases of projections may be there in any. */

@@ -23,6 +23,14 @@ final class Gemma2Family implements Family {
     }
 
     @Override
+    public void folder(FolderMapping folder) {
+        folder.module("post_attention_layernorm", "post_attention_norm").module("pre_feedforward_layernorm", "ffn_norm")
+                .module("post_feedforward_layernorm", "post_ffw_norm");
+        folder.plusOne("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm", "attn_q_norm", "attn_k_norm", "output_norm");
+        folder.real("query_pre_attn_scalar").ifPresent(q -> folder.key("attention.scale", 1 / Math.sqrt(q)));
+    }
+
+    @Override
     public ModelSpec spec(Reading file) {
         Shape s = Shape.of(file, "gemma2");
         RopeSpec rope = s.rope(false);

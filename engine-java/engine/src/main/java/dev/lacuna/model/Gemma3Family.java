@@ -23,6 +23,11 @@ final class Gemma3Family implements Family {
     }
 
     @Override
+    public void folder(FolderMapping folder) {
+        new Gemma2Family().folder(folder);
+    }
+
+    @Override
     public ModelSpec spec(Reading file) {
         Shape s = Shape.of(file, "gemma3");
         Keys keys = s.keys();

@@ -20,6 +20,11 @@ final class LlamaFamily implements Family {
     }
 
     @Override
+    public void folder(FolderMapping folder) {
+        folder.key("rope.interleaved", false);
+    }
+
+    @Override
     public ModelSpec spec(Reading file) {
         Shape s = Shape.of(file, "llama");
         // GGUF's converter reorders the rows of q and k so that neighbours pair; a file that was not converted says so

@@ -23,6 +23,22 @@ final class OptFamily implements Family {
     }
 
     @Override
+    public void folder(FolderMapping folder) {
+        folder.require("do_layer_norm_before", true);
+        folder.require("enable_bias", true);
+        folder.require("layer_norm_elementwise_affine", true);
+        folder.real("word_embed_proj_dim").filter(d -> !folder.real("hidden_size").equals(java.util.Optional.of(d))).ifPresent(d -> {
+            throw folder.bad("word_embed_proj_dim", "is not hidden_size: projected embeddings are not supported");
+        });
+        folder.module("self_attn.out_proj", "attn_output").module("self_attn_layer_norm", "attn_norm").module("fc1", "ffn_up")
+                .module("fc2", "ffn_down").module("final_layer_norm", "ffn_norm");
+        for (String at : List.of("model.decoder.", "decoder.")) {
+            folder.outside(at + "embed_tokens", "token_embd").outside(at + "embed_positions", "position_embd")
+                    .outside(at + "final_layer_norm", "output_norm");
+        }
+    }
+
+    @Override
     public ModelSpec spec(Reading file) {
         Shape s = Shape.of(file, "opt");
         return s.layerNormed("opt", Activation.RELU, s.layers(null)).withEmbedding(1, OFFSET);

@@ -16,7 +16,7 @@ final class Reading {
     private final Set<String> tensors = new TreeSet<>();
 
     Reading(ModelFile file) {
-        this.file = file;
+        this.file = FolderMapping.read(file);
     }
 
     /** The file's name, for messages. */

@@ -10,7 +10,8 @@ public interface Codec {
     /**
      * Unpacks {@code n} values that begin at byte {@code offset} of {@code from}.
      *
-     * @param n a whole number of the format's groups
+     * @param offset of a block; of a row where the format's rows have a header
+     * @param n      a whole number of the format's groups
      */
     void decode(MemorySegment from, long offset, float[] to, int at, int n);
 

@@ -3,13 +3,14 @@ package dev.lacuna.tensor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
 /** The table from format to codec, and what all codecs share. */
 final class Codecs {
-    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private static final Map<Format, Codec> TABLE = table();
@@ -17,7 +18,7 @@ final class Codecs {
     private Codecs() {}
 
     private static Map<Format, Codec> table() {
-        List<Codec> codecs = List.of(new F32(), new Half(Format.F16), new Half(Format.BF16), //
+        List<Codec> codecs = new ArrayList<>(List.of(new F32(), new Half(Format.F16), new Half(Format.BF16), //
                 new Blocks(Format.Q8_0, new Plane(2, 8, 32), null), //
                 new Blocks(Format.Q4_0, new Plane(2, 4, 16), null), //
                 new Blocks(Format.Q4_1, new Plane(4, 4, 16), null), //
@@ -25,7 +26,10 @@ final class Codecs {
                 new Blocks(Format.Q5_1, new Plane(8, 4, 16), new Plane(4, 1, 1)), //
                 new SuperBlocks(Format.Q4_K, new Plane(16, 4, 32), null), //
                 new SuperBlocks(Format.Q5_K, new Plane(48, 4, 32), new Plane(16, 1, 32)), //
-                new SuperBlocks(Format.Q6_K, new Plane(0, 4, 64), new Plane(128, 2, 32)));
+                new SuperBlocks(Format.Q6_K, new Plane(0, 4, 64), new Plane(128, 2, 32))));
+        for (Format format : Format.ALL) {
+            if (format.kind() == Format.Kind.INTEGER) codecs.add(format.rowHeader() > 0 ? new IntegerRows(format) : IntegerGroups.of(format));
+        }
         Map<Format, Codec> table = new LinkedHashMap<>();
         for (Codec codec : codecs) table.put(codec.format(), codec);
         return table;

@@ -3,6 +3,7 @@ package dev.lacuna.tensor;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * How the bytes of a weight are packed. A format is a row of a table, never a class of its own: whoever needs the values asks {@link Codec}, and
@@ -13,12 +14,20 @@ import java.util.Optional;
  * @param group      number of consecutive values of one row that share a block; rows are whole groups
  * @param bytes      bytes of one block
  * @param bits       bits of one stored value, without scales
- * @param zeroPoint  whether a block carries a minimum beside its scale
+ * @param zeroPoint  whether a block carries a minimum or a zero point beside its scale
+ * @param rowHeader  bytes at the beginning of each row, before its blocks
  */
-public record Format(String name, Kind kind, int group, int bytes, int bits, boolean zeroPoint) {
-    /** Family of the packing: plain floating point, blocks of 32 with one scale, or super-blocks of 256 with quantized sub-scales. */
+public record Format(String name, Kind kind, int group, int bytes, int bits, boolean zeroPoint, int rowHeader) {
+    /**
+     * Family of the packing: plain floating point, blocks of 32 with one 16-bit scale, super-blocks of 256 with quantized sub-scales, or integers with a
+     * single-precision scale for a row or a group.
+     */
     public enum Kind {
-        FLOAT, BLOCK, SUPER_BLOCK
+        FLOAT, BLOCK, SUPER_BLOCK, INTEGER
+    }
+
+    private Format(String name, Kind kind, int group, int bytes, int bits, boolean zeroPoint) {
+        this(name, kind, group, bytes, bits, zeroPoint, 0);
     }
 
     public static final Format F32 = new Format("F32", Kind.FLOAT, 1, 4, 32, false);
@@ -33,8 +42,47 @@ public record Format(String name, Kind kind, int group, int bytes, int bits, boo
     public static final Format Q5_K = new Format("Q5_K", Kind.SUPER_BLOCK, 256, 176, 5, true);
     public static final Format Q6_K = new Format("Q6_K", Kind.SUPER_BLOCK, 256, 210, 6, false);
 
-    /** Every format that the engine reads, in the order in which messages list them. */
-    public static final List<Format> ALL = List.of(F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K);
+    /** A row is its scale in single precision, then a signed byte for each value: {@code scale * q}. */
+    public static final Format I8_ROW = new Format("I8_ROW", Kind.INTEGER, 1, 1, 8, false, Float.BYTES);
+
+    /** What GGUF files are read in, in the order in which messages list them. */
+    public static final List<Format> GGUF = List.of(F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K);
+
+    private static final List<Integer> GROUPS = List.of(32, 64, 128);
+
+    /** Every format that the engine runs, in the order in which messages list them. */
+    public static final List<Format> ALL = Stream
+            .of(GGUF.stream(), Stream.of(I8_ROW), GROUPS.stream().map(g -> integers(8, g)), GROUPS.stream().map(g -> integers(4, g)))
+            .flatMap(s -> s).toList();
+
+    private static Format integers(int bits, int group) {
+        return new Format("I" + bits + "_GROUP_" + group, Kind.INTEGER, group, Float.BYTES + 1 + group * bits / 8, bits, true);
+    }
+
+    private static Format grouped(int bits, int group) {
+        return named("I" + bits + "_GROUP_" + group)
+                .orElseThrow(() -> new IllegalArgumentException("groups of " + group + " values are not supported, of " + GROUPS + " are"));
+    }
+
+    /**
+     * Nibbles that share a scale: a block is the scale in single precision, the zero point as a byte, and for each 32 values 16 bytes of which the low
+     * halves are the first 16 values, as in Q4_0. A value is {@code scale * (q - zero point)} with both in {@code 0 .. 15}.
+     *
+     * @param group 32, 64 or 128
+     */
+    public static Format i4Group(int group) {
+        return grouped(4, group);
+    }
+
+    /**
+     * Bytes that share a scale: a block is the scale in single precision, the zero point as a signed byte, and a signed byte for each value. A value is
+     * {@code scale * (q - zero point)}.
+     *
+     * @param group 32, 64 or 128
+     */
+    public static Format i8Group(int group) {
+        return grouped(8, group);
+    }
 
     /** The format of that name in any case, if there is one. */
     public static Optional<Format> named(String name) {
@@ -52,7 +100,7 @@ public record Format(String name, Kind kind, int group, int bytes, int bits, boo
             throw new IllegalArgumentException(
                     name + " packs " + group + " values in a block: a row of " + cols + " is not a whole number of blocks");
         }
-        return (long) (cols / group) * bytes;
+        return rowHeader + (long) (cols / group) * bytes;
     }
 
     /**
@@ -65,7 +113,7 @@ public record Format(String name, Kind kind, int group, int bytes, int bits, boo
         return Math.multiplyExact(rows, rowBytes(cols));
     }
 
-    /** Mean bits of a weight, scales included. */
+    /** Mean bits of a weight, scales of blocks included; a row's header is not. */
     public double bitsPerWeight() {
         return 8.0 * bytes / group;
     }

@@ -12,46 +12,63 @@ import java.util.Map;
  * <p>Scores are turned into ranks and joins into merges of id pairs once. Text is first cut wherever two neighbouring characters stand side by side in
  * no token: no merge can cross such a place, so the words are independent, short, and worth remembering.
  */
-final class SentencePieceBpe implements Segmenter {
+final class SentencePieceBpe implements WordModel {
     private static final char SPACE = '\u2581';
     private final Vocabulary vocabulary;
-    private final boolean spacePrefix;
+    private final boolean fuseUnknown;
+    private boolean drops;
     private final Map<Integer, Integer> symbolOf = new HashMap<>(); // code point -> id, or size + n for characters that occur only inside tokens
     private final int[] extras; // the code points of those
     private final int[] byteIds = new int[256];
-    private final MergeTable merges;
+    private MergeTable merges = new MergeTable(0);
     private final MergeTable neighbours;
     private final WordCache cache = new WordCache();
 
-    SentencePieceBpe(Vocabulary vocabulary, float[] scores, boolean spacePrefix) {
+    private SentencePieceBpe(Vocabulary vocabulary, boolean fuseUnknown, boolean inside) {
         this.vocabulary = vocabulary;
-        this.spacePrefix = spacePrefix;
+        this.fuseUnknown = fuseUnknown;
+        Arrays.fill(byteIds, -1);
+        for (int id = 0; id < vocabulary.size(); id++) {
+            if (vocabulary.types[id] == Vocabulary.BYTE) {
+                byteIds[value(vocabulary, id)] = id;
+            }
+        }
+        extras = symbols(inside);
+        neighbours = neighbours();
+    }
+
+    /** SentencePiece's own model: a token's score ranks every way to join it. */
+    static SentencePieceBpe ofScores(Vocabulary vocabulary, float[] scores) {
         int size = vocabulary.size();
         if (scores.length != size) {
             throw new MalformedTokenizerException(GgufKeys.PREFIX + "scores", "has " + scores.length + " entries for " + size + " tokens");
         }
-        bytes();
-        extras = symbols();
-        neighbours = neighbours();
-        merges = merges(ranks(scores));
-    }
-
-    private void bytes() {
-        Arrays.fill(byteIds, -1);
-        for (int id = 0; id < vocabulary.size(); id++) {
-            if (vocabulary.types[id] == Vocabulary.BYTE) {
-                byteIds[value(id)] = id;
-            }
-        }
+        SentencePieceBpe model = new SentencePieceBpe(vocabulary, true, true);
         for (int b = 0; b < 256; b++) {
-            if (byteIds[b] < 0 && vocabulary.unknown < 0) {
+            if (model.byteIds[b] < 0 && vocabulary.unknown < 0) {
                 throw new MalformedTokenizerException(GgufKeys.PREFIX + "unknown_token_id",
                         "is missing, and there is no token for the byte " + b + " either");
             }
         }
+        model.merges = model.merges(ranks(scores));
+        return model;
     }
 
-    private int value(int id) {
+    /** The same with merges given, as in tokenizer.json: a character that is no token falls back before anything merges. */
+    static SentencePieceBpe ofMerges(Vocabulary vocabulary, MergeTable merges, boolean fuseUnknown) {
+        SentencePieceBpe model = new SentencePieceBpe(vocabulary, fuseUnknown, false);
+        model.merges = merges;
+        model.drops = vocabulary.unknown < 0 && Arrays.stream(model.byteIds).anyMatch(id -> id < 0);
+        return model;
+    }
+
+    @Override
+    public Merger scratch() {
+        return new Merger(merges);
+    }
+
+    /** The byte that a token spelled {@code <0xNN>} stands for. */
+    static int value(Vocabulary vocabulary, int id) {
         String piece = vocabulary.pieces[id];
         if (piece.length() == 6 && piece.startsWith("<0x") && piece.charAt(5) == '>') {
             int high = Character.digit(piece.charAt(3), 16);
@@ -64,10 +81,10 @@ final class SentencePieceBpe implements Segmenter {
     }
 
     private boolean joins(int id) {
-        return vocabulary.types[id] == Vocabulary.NORMAL || vocabulary.types[id] == Vocabulary.USER_DEFINED;
+        return vocabulary.inModel(id);
     }
 
-    private int[] symbols() {
+    private int[] symbols(boolean alsoInside) {
         IdList inside = new IdList();
         for (int id = 0; id < vocabulary.size(); id++) {
             String piece = vocabulary.pieces[id];
@@ -75,7 +92,7 @@ final class SentencePieceBpe implements Segmenter {
                 symbolOf.put(piece.codePointAt(0), id);
             }
         }
-        for (int id = 0; id < vocabulary.size(); id++) {
+        for (int id = 0; id < vocabulary.size() && alsoInside; id++) {
             if (joins(id)) {
                 vocabulary.pieces[id].codePoints().forEach(c -> {
                     if (symbolOf.putIfAbsent(c, vocabulary.size() + inside.size()) == null) {
@@ -191,19 +208,38 @@ final class SentencePieceBpe implements Segmenter {
     }
 
     @Override
-    public void encode(String text, int from, int to, IdList ids) {
-        String spelled = (spacePrefix ? "\u2581" : "") + text.substring(from, to).replace(' ', SPACE);
-        Merger merger = new Merger(merges);
+    public void encode(String text, int from, int to, Merger merger, IdList ids) {
+        if (drops) {
+            String kept = kept(text, from, to);
+            encodeKept(kept, 0, kept.length(), merger, ids);
+        } else {
+            encodeKept(text, from, to, merger, ids);
+        }
+    }
+
+    /** Without the characters that become nothing, so that those beside them can merge. */
+    private String kept(String text, int from, int to) {
+        StringBuilder out = new StringBuilder(to - from);
+        for (int at = from; at < to;) {
+            int codePoint = Utf8.codePoint(text, at, to);
+            if (symbolOf.containsKey(codePoint) || fallBack(codePoint, new int[4], 0) > 0) {
+                out.appendCodePoint(codePoint);
+            }
+            at += Character.charCount(codePoint);
+        }
+        return out.toString();
+    }
+
+    private void encodeKept(String spelled, int from, int to, Merger merger, IdList ids) {
         int begin = ids.size();
-        int length = spelled.length();
-        for (int at = 0; at < length;) {
+        for (int at = from; at < to;) {
             int end = at;
-            for (int codePoint = Utf8.codePoint(spelled, at, length);;) {
+            for (int codePoint = Utf8.codePoint(spelled, at, to);;) {
                 end += Character.charCount(codePoint);
-                if (end == length) {
+                if (end == to) {
                     break;
                 }
-                int following = Utf8.codePoint(spelled, end, length);
+                int following = Utf8.codePoint(spelled, end, to);
                 if (neighbours.merge(codePoint, following) >>> 32 != 0) {
                     break;
                 }
@@ -229,7 +265,7 @@ final class SentencePieceBpe implements Segmenter {
 
     /** A run of characters without a token is one unknown token. */
     private void append(int[] word, int n, int begin, IdList ids) {
-        boolean goesOn = word[0] == vocabulary.unknown && ids.size() > begin && ids.last() == vocabulary.unknown;
+        boolean goesOn = fuseUnknown && n > 0 && word[0] == vocabulary.unknown && ids.size() > begin && ids.last() == vocabulary.unknown;
         ids.addAll(word, goesOn ? 1 : 0, n);
     }
 
@@ -245,9 +281,10 @@ final class SentencePieceBpe implements Segmenter {
             int codePoint = Utf8.codePoint(text, i, end);
             Integer symbol = symbolOf.get(codePoint);
             if (symbol == null) {
-                throw new IllegalStateException("a character without neighbours is a word of its own");
+                n = fallBack(codePoint, symbols, n);
+            } else {
+                symbols[n++] = symbol;
             }
-            symbols[n++] = symbol;
             i += Character.charCount(codePoint);
         }
         n = merger.merge(n);
@@ -276,7 +313,7 @@ final class SentencePieceBpe implements Segmenter {
         int length = Utf8.length(codePoint);
         for (int unit = 0; unit < length; unit++) {
             if (byteIds[Utf8.unit(codePoint, unit, length)] < 0) {
-                if (n == 0 || out[n - 1] != vocabulary.unknown) {
+                if (vocabulary.unknown >= 0 && (!fuseUnknown || n == 0 || out[n - 1] != vocabulary.unknown)) {
                     out[n++] = vocabulary.unknown;
                 }
                 return n;
@@ -290,8 +327,13 @@ final class SentencePieceBpe implements Segmenter {
 
     @Override
     public byte[] bytes(int id) {
+        return spelled(vocabulary, id);
+    }
+
+    /** What a token stands for where spaces are spelled U+2581 and bytes {@code <0xNN>}. */
+    static byte[] spelled(Vocabulary vocabulary, int id) {
         if (vocabulary.types[id] == Vocabulary.BYTE) {
-            return new byte[]{(byte) value(id)};
+            return new byte[]{(byte) value(vocabulary, id)};
         }
         return vocabulary.pieces[id].replace(SPACE, ' ').getBytes(StandardCharsets.UTF_8);
     }

@@ -1,8 +1,12 @@
 package dev.lacuna.text;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
 
 /** Turns text into token ids and back. Immutable and safe for any number of threads. */
 public interface Tokenizer {
@@ -71,5 +75,47 @@ public interface Tokenizer {
      */
     static Tokenizer fromGguf(Map<String, Object> metadata) {
         return VocabularyTokenizer.of(new GgufKeys(metadata));
+    }
+
+    /**
+     * The tokenizer of a Hugging Face folder: models BPE (byte-level, or with characters and byte fallback) and Unigram, with the normalizers,
+     * pre-tokenizers, decoders and added tokens of current model families. Texts longer than a page are encoded in linear time whatever the parts are.
+     *
+     * <p>Beginning- and end-of-sequence tokens come from the configuration; a beginning token that only the post-processor names is taken from
+     * there. What generation_config.json says is given with {@link #withEos}.
+     *
+     * @param tokenizer the content of tokenizer.json: at most 2 Mi tokens and 4 Mi merges
+     * @param config the content of tokenizer_config.json, null where there is none
+     * @throws UnsupportedTokenizerException for a model, normalizer, pre-tokenizer, regular expression or decoder that is not known
+     * @throws MalformedTokenizerException when a value is missing, of the wrong type, or out of range
+     */
+    static Tokenizer fromJson(JsonNode tokenizer, @Nullable JsonNode config) {
+        return TokenizerJson.read(tokenizer, config);
+    }
+
+    /**
+     * The same for files.
+     *
+     * @throws MalformedTokenizerException also for a file of more than 64 MiB or one that is not JSON
+     * @throws IOException when a file cannot be read
+     */
+    static Tokenizer fromJson(Path tokenizer, @Nullable Path config) throws IOException {
+        return TokenizerJson.read(TokenizerJson.parse(tokenizer), config == null ? null : TokenizerJson.parse(config));
+    }
+
+    /**
+     * This tokenizer with more ids that end a generation.
+     *
+     * @throws IllegalArgumentException for an id outside {@code 0 .. size() - 1}
+     */
+    Tokenizer withEos(Set<Integer> more);
+
+    /**
+     * This tokenizer for an embedding with more rows than there are tokens; the ids beyond stand for no text.
+     *
+     * @throws IllegalArgumentException if the embedding has fewer rows
+     */
+    default Tokenizer padded(int rows) {
+        return new PaddedTokenizer(this, rows);
     }
 }

@@ -1,10 +1,13 @@
 package dev.lacuna.text;
 
+import java.util.BitSet;
+import java.util.Collections;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
 
 /** The tokens of a model as its file lists them: text, type, and the ids with a role. */
 final class Vocabulary {
@@ -24,6 +27,7 @@ final class Vocabulary {
     final int unknown;
     final Set<Integer> eos;
     private final PieceIndex index;
+    private final @Nullable BitSet model;
 
     private Vocabulary(GgufKeys keys) {
         pieces = keys.requiredStrings("tokens").clone();
@@ -33,6 +37,7 @@ final class Vocabulary {
                     "has " + size + " tokens; 1 to " + (1 << 24) + " are possible");
         }
         types = types(keys, size);
+        model = null;
         index = new PieceIndex(pieces);
         for (int id = 0; id < size; id++) {
             int other = index.add(id);
@@ -50,13 +55,85 @@ final class Vocabulary {
                 ends.add(id);
             }
         }
+        addKnownEnds(ends);
+        eos = Collections.unmodifiableSet(new LinkedHashSet<>(ends));
+    }
+
+    /**
+     * A vocabulary whose model has only some of the tokens.
+     *
+     * @param index of the pieces
+     * @param model the tokens that the model itself makes
+     * @param eos the ids that its configuration names as ends
+     */
+    Vocabulary(String[] pieces, byte[] types, PieceIndex index, BitSet model, int bos, int unknown, Set<Integer> eos) {
+        this.pieces = pieces;
+        this.types = types;
+        this.index = index;
+        this.model = model;
+        this.bos = bos;
+        this.unknown = unknown;
+        Set<Integer> ends = new TreeSet<>(eos);
+        addKnownEnds(ends);
+        this.eos = Collections.unmodifiableSet(new LinkedHashSet<>(ends));
+    }
+
+    private void addKnownEnds(Set<Integer> ends) {
         for (String end : ENDS) {
             int id = index.find(end);
             if (id >= 0 && types[id] == CONTROL) {
                 ends.add(id);
             }
         }
-        eos = java.util.Collections.unmodifiableSet(new LinkedHashSet<>(ends));
+    }
+
+    /** Whether the model itself, and not only the search for added tokens, can make a token. */
+    boolean inModel(int id) {
+        return model == null ? types[id] == NORMAL || types[id] == USER_DEFINED : model.get(id);
+    }
+
+    /** Whether a token's text is spelled in the model's way, and is not its text as it stands. */
+    boolean isSpelled(int id) {
+        return switch (types[id]) {
+            case CONTROL, UNKNOWN -> false;
+            case USER_DEFINED -> model != null && model.get(id);
+            default -> true;
+        };
+    }
+
+    /** Whether a word with this text may become the token without merging. */
+    boolean isWord(int id) {
+        return model == null ? types[id] == NORMAL : model.get(id);
+    }
+
+    /** Merges given as two pieces with a space between. */
+    MergeTable merges(String key, String[] lines) {
+        MergeTable table = new MergeTable(lines.length);
+        for (int rank = 0; rank < lines.length; rank++) {
+            String line = lines[rank];
+            int space = line.indexOf(' ', 1);
+            if (space < 0) {
+                throw malformed(key, rank, line, "is not two tokens with a space between them");
+            }
+            add(table, key, rank, line, 0, space, line, space + 1, line.length());
+        }
+        return table;
+    }
+
+    void add(MergeTable table, String key, int rank, String first, int from, int to, String second, int from2, int to2) {
+        int left = index.find(first, from, to);
+        int right = index.find(second, from2, to2);
+        int both = index.find(first, from, to, second, from2, to2);
+        if (left < 0 || right < 0 || both < 0) {
+            throw malformed(key, rank, first.substring(from, to) + " " + second.substring(from2, to2),
+                    "names a token that is not in the vocabulary");
+        }
+        table.add(left, right, rank, both);
+    }
+
+    static MalformedTokenizerException malformed(String key, int rank, String line, String reason) {
+        String shown = line.length() > 80 ? line.substring(0, 80) + "..." : line;
+        return new MalformedTokenizerException(key, "merge " + rank + " \"" + shown + "\" " + reason);
     }
 
     static Vocabulary of(GgufKeys keys) {

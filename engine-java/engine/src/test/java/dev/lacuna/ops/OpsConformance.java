@@ -94,7 +94,7 @@ public abstract class OpsConformance {
     static Stream<Arguments> products() {
         return formatsAndInputs().flatMap(a -> {
             Format f = (Format) a.get()[0];
-            return (floats(f) ? Arrays.stream(SIZES) : Arrays.stream(BLOCKS).map(b -> b * f.group()))
+            return (f.group() == 1 ? Arrays.stream(SIZES) : Arrays.stream(BLOCKS).map(b -> b * f.group()))
                     .mapToObj(c -> Arguments.of(f, a.get()[1], c));
         });
     }
@@ -155,7 +155,7 @@ public abstract class OpsConformance {
     @ParameterizedTest
     @MethodSource("formatsAndInputs")
     void wholeNumbersAreExact(Format format, Input input) {
-        int[] widths = floats(format) ? new int[]{1, 33, 172, 576} : new int[]{format.group(), 3 * format.group(), 18 * format.group()};
+        int[] widths = format.group() == 1 ? new int[]{1, 33, 172, 576} : new int[]{format.group(), 3 * format.group(), 18 * format.group()};
         for (int cols : widths) {
             for (int[] pair : new int[][]{{1, 1}, {33, 1}, {31, 8}, {33, 9}, {5, 33}, {172, 3}}) {
                 String what = "whole %s x %s, %d x %d, %d rows".formatted(format, input, pair[0], cols, pair[1]);
@@ -175,7 +175,7 @@ public abstract class OpsConformance {
     @ParameterizedTest
     @MethodSource("formats")
     void illegalColumnsAreRefused(Format format) {
-        for (int cols : floats(format) ? new int[]{0, -1} : new int[]{0, -format.group(), 1, format.group() - 1, format.group() + 1}) {
+        for (int cols : format.group() == 1 ? new int[]{0, -1} : new int[]{0, -format.group(), 1, format.group() - 1, format.group() + 1}) {
             try (Stage s = new Stage(open(1), room(1), SEED)) {
                 IllegalArgumentException e = assertThrows(IllegalArgumentException.class, () -> s.tensor(format, 3, cols));
                 assertTrue(e.getMessage().contains(format.name()) && e.getMessage().contains(String.valueOf(cols)), e.getMessage());

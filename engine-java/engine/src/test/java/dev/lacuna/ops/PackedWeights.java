@@ -38,6 +38,8 @@ final class PackedWeights {
                     data.set(SHORT, 2 * i, format == Format.F16 ? Float.floatToFloat16(v) : (short) (Float.floatToRawIntBits(v) >>> 16));
                 }
             }
+        } else if (format.kind() == Format.Kind.INTEGER) {
+            integers(format, rows, cols, data, random, whole);
         } else {
             byte[] block = new byte[format.bytes()];
             for (long at = 0; at < bytes; at += block.length) {
@@ -47,6 +49,22 @@ final class PackedWeights {
             }
         }
         return new Tensor("random-" + format + "-" + rows + "x" + cols, format, rows, cols, data);
+    }
+
+    /** Random bytes under a scale for each row, or a scale and a zero point for each group. */
+    private static void integers(Format format, int rows, int cols, MemorySegment data, RandomGenerator random, boolean whole) {
+        byte[] bytes = new byte[(int) data.byteSize()];
+        random.nextBytes(bytes);
+        MemorySegment.copy(bytes, 0, data, ValueLayout.JAVA_BYTE, 0, bytes.length);
+        long row = format.rowBytes(cols);
+        for (int r = 0; r < rows; r++) {
+            for (long at = r * row; at < (r + 1) * row; at += format.rowHeader() > 0 ? row : format.bytes()) {
+                data.set(FLOAT, at, whole ? 1 : (float) (4.0 / (1 << format.bits())) * random.nextFloat(0.5f, 1.5f));
+                if (!format.zeroPoint()) continue;
+                int middle = format.bits() == 4 ? 8 : 0;
+                data.set(ValueLayout.JAVA_BYTE, at + Float.BYTES, (byte) (middle + random.nextInt(-8, 8)));
+            }
+        }
     }
 
     /** Overwrites the scale fields of a block of random bytes. */

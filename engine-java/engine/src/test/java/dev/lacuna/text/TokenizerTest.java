@@ -375,9 +375,9 @@ class TokenizerTest {
 
     @Test
     void unknownModelsAreRefusedByName() {
-        Map<String, Object> pre = byteLevel("tekken");
+        Map<String, Object> pre = byteLevel("bert-bge");
         String message = assertThrows(UnsupportedTokenizerException.class, () -> Tokenizer.fromGguf(pre)).getMessage();
-        assertTrue(message.contains("tekken") && message.contains("qwen2") && message.contains("smollm"), message);
+        assertTrue(message.contains("bert-bge") && message.contains("qwen2") && message.contains("smollm"), message);
         Map<String, Object> model = byteLevel("gpt-2");
         model.put("tokenizer.ggml.model", "bert");
         message = assertThrows(UnsupportedTokenizerException.class, () -> Tokenizer.fromGguf(model)).getMessage();

@@ -43,6 +43,7 @@ final class CpuOps implements Ops {
     /** Rows of a part of row-wise work, in steps of more rows than the caller does alone. */
     private static final int ROWS = 8;
     private static final int ALONE = 2;
+    private static final float[] NO_GAIN = new float[0];
 
     private final Kernels kernels;
     private final Team team;
@@ -257,8 +258,8 @@ final class CpuOps implements Ops {
         CpuAct vs = (CpuAct) v;
         CpuKvPool pool = (CpuKvPool) kv;
         Batch b = batch();
-        float[] qGain = norm == null ? new float[0] : ((CpuValues) norm.q()).v();
-        float[] kGain = norm == null ? new float[0] : ((CpuValues) norm.k()).v();
+        float[] qGain = norm == null ? NO_GAIN : ((CpuValues) norm.q()).v();
+        float[] kGain = norm == null ? NO_GAIN : ((CpuValues) norm.k()).v();
         double eps = norm == null ? 0 : norm.eps();
         int size = rope.headSize();
         rows(b.rows(), (r, s) -> {

@@ -31,12 +31,12 @@ final class PlainUnpack {
     }
 
     private static long sixBits(int own, int low) {
-        int upper = low & 0x0F0F0F0F | own >>> 2 & 0x30303030;
-        return (long) upper << 32 | own & 0x3F3F3F3FL;
+        int upper = (low & 0x0F0F0F0F) | ((own >>> 2) & 0x30303030);
+        return ((long) upper << 32) | (own & 0x3F3F3F3FL);
     }
 
     static int byteOf(long eight, int i) {
-        return (int) (eight >>> 8 * i) & 0xFF;
+        return (int) (eight >>> (8 * i)) & 0xFF;
     }
 
     static void row(Format format, MemorySegment w, long at, int n, float[] to, int toAt) {
@@ -70,7 +70,7 @@ final class PlainUnpack {
         for (int i = 0; i < 16; i++) {
             int v = w.get(BYTE, at + i);
             to[toAt + i] = d * ((v & 15) - bias) + m;
-            to[toAt + i + 16] = d * ((v >> 4 & 15) - bias) + m;
+            to[toAt + i + 16] = d * (((v >> 4) & 15) - bias) + m;
         }
     }
 
@@ -85,9 +85,9 @@ final class PlainUnpack {
             float lowMin = dmin * byteOf(minima, j);
             float highMin = dmin * byteOf(minima, j + 1);
             for (int i = 0; i < 32; i++) {
-                int v = w.get(BYTE, at + 16 + 16 * j + i);
+                int v = w.get(BYTE, at + 16L + 16L * j + i);
                 to[toAt + 32 * j + i] = low * (v & 15) - lowMin;
-                to[toAt + 32 * j + 32 + i] = high * (v >> 4 & 15) - highMin;
+                to[toAt + 32 * j + 32 + i] = high * ((v >> 4) & 15) - highMin;
             }
         }
     }

@@ -50,7 +50,6 @@ final class Products {
     /**
      * {@code out[(r - first) * stride + o - from] = panel[r] . w[o] + bias[o]} for the panel's rows {@code first} to {@code last}.
      *
-     * @param first  0 for few rows, else a multiple of {@link Panel#ROWS}
      * @param tile   which tile of the worker to unpack to
      * @param stride at least {@code to - from}, a multiple of 4
      */
@@ -77,6 +76,7 @@ final class Products {
         }
     }
 
+    @SuppressWarnings("ReferenceEquality") // placed weights are what they are, and nobody changes them
     private float[] unpacked(Scratch.Tile tile, CpuWeight w, int from, int to) {
         if (tile.of == w && tile.from == from && tile.to == to) return tile.v;
         int stride = Kernels.padded(w.cols());

@@ -25,7 +25,7 @@ final class VectorDirect {
     static boolean has(Format format) {
         return switch (format.name()) {
             case "Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K" -> true;
-            default -> false;
+            default -> format.kind() == Format.Kind.INTEGER && format.zeroPoint();
         };
     }
 
@@ -39,7 +39,7 @@ final class VectorDirect {
                 case "Q4_1" -> q41(w, o * size, cols, x, xAt);
                 case "Q4_K" -> q4k(w, o * size, cols, x, xAt);
                 case "Q6_K" -> q6k(w, o * size, cols, x, xAt);
-                default -> throw new IllegalArgumentException("no loop for " + format);
+                default -> format.bits() == 8 ? bytes(format, w, o * size, cols, x, xAt) : nibbles(format, w, o * size, cols, x, xAt);
             };
             out[outAt + o - from] = Lanes.total(sum, lanes);
         }
@@ -47,6 +47,37 @@ final class VectorDirect {
 
     private static FloatVector input(float[] x, int at) {
         return FloatVector.fromArray(F, x, at);
+    }
+
+    /** I8_GROUP. */
+    private static FloatVector bytes(Format format, MemorySegment w, long at, int cols, float[] x, int xAt) {
+        FloatVector sum = FloatVector.zero(F);
+        for (int b = xAt; b < xAt + cols; b += format.group(), at += format.bytes()) {
+            float d = w.get(PlainUnpack.FLOAT, at);
+            int zero = w.get(ValueLayout.JAVA_BYTE, at + Float.BYTES);
+            long first = at + Float.BYTES + 1;
+            for (int i = 0; i < format.group(); i += N) sum = floats(signed(w, first + i).sub(zero)).mul(d).fma(input(x, b + i), sum);
+        }
+        return sum;
+    }
+
+    /** I4_GROUP. */
+    private static FloatVector nibbles(Format format, MemorySegment w, long at, int cols, float[] x, int xAt) {
+        FloatVector sum = FloatVector.zero(F);
+        for (int b = xAt; b < xAt + cols; b += format.group(), at += format.bytes()) {
+            float d = w.get(PlainUnpack.FLOAT, at);
+            int zero = w.get(ValueLayout.JAVA_BYTE, at + Float.BYTES);
+            long first = at + Float.BYTES + 1;
+            for (int run = b; run < b + format.group(); run += 32, first += 16) {
+                for (int i = 0; i < 16; i += N) {
+                    sum = floats(unsigned(w, first + i).and(15).sub(zero)).mul(d).fma(input(x, run + i), sum);
+                }
+                for (int i = 0; i < 16; i += N) {
+                    sum = floats(unsigned(w, first + i).lanewise(VectorOperators.LSHR, 4).sub(zero)).mul(d).fma(input(x, run + 16 + i), sum);
+                }
+            }
+        }
+        return sum;
     }
 
     private static FloatVector q8(MemorySegment w, long at, int cols, float[] x, int xAt) {
@@ -96,7 +127,7 @@ final class VectorDirect {
             long scales = PlainUnpack.scales(w, at + 4);
             long minima = PlainUnpack.minima(w, at + 4);
             for (int j = 0; j < 8; j += 2) {
-                long from = at + 16 + 16 * j;
+                long from = at + 16 + 16L * j;
                 int to = b + 32 * j;
                 float s = d * byteOf(scales, j), m = dmin * byteOf(minima, j);
                 for (int i = 0; i < 32; i += N) sum = floats(low(w, from + i)).mul(s).sub(m).fma(input(x, to + i), sum);
@@ -116,9 +147,9 @@ final class VectorDirect {
                 // run j of 32 values: half j / 4 of the block, two bits of the high plane at 2 * (j % 4)
                 int half = j / 4;
                 int run = j % 4;
-                long low = at + 64 * half + 32 * (run % 2);
-                long high = at + 128 + 32 * half;
-                long scale = at + 192 + 2 * j;
+                long low = at + 64L * half + 32L * (run % 2);
+                long high = at + 128 + 32L * half;
+                long scale = at + 192 + 2L * j;
                 for (int i = 0; i < 32; i += N) {
                     IntVector nibble = unsigned(w, low + i).lanewise(VectorOperators.LSHR, run / 2 * 4).and(15);
                     IntVector two = unsigned(w, high + i).lanewise(VectorOperators.LSHR, 2 * run).and(3).lanewise(VectorOperators.LSHL, 4);

@@ -11,10 +11,10 @@ import jdk.incubator.vector.VectorOperators;
 final class VectorMath {
     /** Added and subtracted: rounds to the nearest whole number, ties to even, as long as that has less than 22 bits. */
     static final float ROUND = 0x1.8p23f;
-    private static final float LOG2_E = 1.44269504f;
+    private static final float LOG2_E = 1.442695f;
     /** ln 2 in two parts, the first with zeros at its end, so that its small multiples are exact (Cody and Waite). */
     private static final float LN2_HIGH = 0.693359375f;
-    private static final float LN2_LOW = -2.12194440e-4f;
+    private static final float LN2_LOW = (float) -2.12194440e-4;
     /** Below, the result is less than the smallest normal number and becomes 0; above, it is infinite. */
     private static final float LEAST = -87.33654f;
     private static final float MOST = 88.72283f;
@@ -69,11 +69,11 @@ final class VectorMath {
     /** Hyperbolic tangent: a polynomial (Moshier's Cephes) near 0, where the quotient would cancel. */
     static FloatVector tanh(FloatVector x) {
         FloatVector z = x.mul(x);
-        FloatVector p = FloatVector.broadcast(F, -5.70498872745e-3f);
-        p = p.fma(z, FloatVector.broadcast(F, 2.06390887954e-2f));
-        p = p.fma(z, FloatVector.broadcast(F, -5.37397155531e-2f));
-        p = p.fma(z, FloatVector.broadcast(F, 1.33314422036e-1f));
-        p = p.fma(z, FloatVector.broadcast(F, -3.33332819422e-1f));
+        FloatVector p = FloatVector.broadcast(F, -5.7049887e-3f);
+        p = p.fma(z, FloatVector.broadcast(F, 2.0639088e-2f));
+        p = p.fma(z, FloatVector.broadcast(F, -5.3739715e-2f));
+        p = p.fma(z, FloatVector.broadcast(F, 1.3331442e-1f));
+        p = p.fma(z, FloatVector.broadcast(F, -3.333328e-1f));
         FloatVector near = p.mul(z).fma(x, x);
         FloatVector far = FloatVector.broadcast(F, 1).sub(FloatVector.broadcast(F, 2).div(exp(x.add(x)).add(1)));
         return far.blend(near, x.abs().compare(VectorOperators.LT, 0.625f));

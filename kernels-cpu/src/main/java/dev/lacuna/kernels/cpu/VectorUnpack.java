@@ -39,8 +39,38 @@ final class VectorUnpack {
             case "Q4_K" -> q4k(w, at, n, to, toAt);
             case "Q5_K" -> q5k(w, at, n, to, toAt);
             case "Q6_K" -> q6k(w, at, n, to, toAt);
-            default -> throw new IllegalArgumentException("no loop for " + format);
+            case "I8_ROW" -> scaled(w, at + Float.BYTES, n, w.get(PlainUnpack.FLOAT, at), 0, to, toAt);
+            default -> {
+                if (format.kind() != Format.Kind.INTEGER) throw new IllegalArgumentException("no loop for " + format);
+                groups(format, w, at, n, to, toAt);
+            }
         }
+    }
+
+    /** I8_GROUP and I4_GROUP. */
+    private static void groups(Format format, MemorySegment w, long at, int n, float[] to, int toAt) {
+        for (int b = toAt; b < toAt + n; b += format.group(), at += format.bytes()) {
+            float d = w.get(PlainUnpack.FLOAT, at);
+            int zero = w.get(ValueLayout.JAVA_BYTE, at + Float.BYTES);
+            long first = at + Float.BYTES + 1;
+            if (format.bits() == 8) {
+                scaled(w, first, format.group(), d, zero, to, b);
+                continue;
+            }
+            for (int run = 0; run < format.group(); run += 32, first += 16) {
+                for (int i = 0; i < 16; i += N) {
+                    IntVector v = unsigned(w, first + i);
+                    floats(v.and(15).sub(zero)).mul(d).intoArray(to, b + run + i);
+                    floats(v.lanewise(VectorOperators.LSHR, 4).sub(zero)).mul(d).intoArray(to, b + run + 16 + i);
+                }
+            }
+        }
+    }
+
+    private static void scaled(MemorySegment w, long at, int n, float d, int zero, float[] to, int toAt) {
+        int i = 0;
+        for (; i + N <= n; i += N) floats(signed(w, at + i).sub(zero)).mul(d).intoArray(to, toAt + i);
+        for (; i < n; i++) to[toAt + i] = d * (w.get(ValueLayout.JAVA_BYTE, at + i) - zero);
     }
 
     static void bytes(MemorySegment w, long at, int n, float[] to, int toAt) {
@@ -130,7 +160,7 @@ final class VectorUnpack {
                 float low = d * byteOf(scales, j), high = d * byteOf(scales, j + 1);
                 float lowMin = dmin * byteOf(minima, j), highMin = dmin * byteOf(minima, j + 1);
                 for (int i = 0; i < 32; i += N) {
-                    IntVector v = unsigned(w, at + 16 + 16 * j + i);
+                    IntVector v = unsigned(w, at + 16 + 16L * j + i);
                     floats(v.and(15)).mul(low).sub(lowMin).intoArray(to, b + 32 * j + i);
                     floats(v.lanewise(VectorOperators.LSHR, 4)).mul(high).sub(highMin).intoArray(to, b + 32 * j + 32 + i);
                 }
@@ -148,7 +178,7 @@ final class VectorUnpack {
                 float low = d * byteOf(scales, j), high = d * byteOf(scales, j + 1);
                 float lowMin = dmin * byteOf(minima, j), highMin = dmin * byteOf(minima, j + 1);
                 for (int i = 0; i < 32; i += N) {
-                    IntVector v = unsigned(w, at + 48 + 16 * j + i);
+                    IntVector v = unsigned(w, at + 48 + 16L * j + i);
                     IntVector h = unsigned(w, at + 16 + i).lanewise(VectorOperators.LSHR, j);
                     IntVector first = v.and(15).or(h.and(1).lanewise(VectorOperators.LSHL, 4));
                     IntVector second = v.lanewise(VectorOperators.LSHR, 4).or(h.and(2).lanewise(VectorOperators.LSHL, 3));
@@ -166,12 +196,12 @@ final class VectorUnpack {
                 // 32 positions of each half of 128; each has four values, 32 apart
                 int half = i / 32;
                 int p = i % 32;
-                long low = at + 64 * half + p;
-                long scale = at + 192 + 8 * half + p / 16;
+                long low = at + 64L * half + p;
+                long scale = at + 192 + 8L * half + p / 16;
                 int first = b + 128 * half + p;
                 IntVector a = unsigned(w, low);
                 IntVector c = unsigned(w, low + 32);
-                IntVector h = unsigned(w, at + 128 + 32 * half + p);
+                IntVector h = unsigned(w, at + 128 + 32L * half + p);
                 six(a.and(15), h.lanewise(VectorOperators.LSHL, 4), d * w.get(ValueLayout.JAVA_BYTE, scale), to, first);
                 six(c.and(15), h.lanewise(VectorOperators.LSHL, 2), d * w.get(ValueLayout.JAVA_BYTE, scale + 2), to, first + 32);
                 six(a.lanewise(VectorOperators.LSHR, 4), h, d * w.get(ValueLayout.JAVA_BYTE, scale + 4), to, first + 64);
