@@ -125,6 +125,11 @@ public abstract class FamilyConformance {
         }
     }
 
+    /** Each checkpoint as GGUF, and with a slash as a Hugging Face folder. */
+    static Stream<String> forms() throws IOException {
+        return families().flatMap(name -> Stream.of(name, name + "/"));
+    }
+
     // ---- running
 
     /** What a control changes: the spec, the weights, or both. */
@@ -140,7 +145,8 @@ public abstract class FamilyConformance {
     private <T> T open(String name, int positions, Change change, Use<T> use) {
         int blocks = KvSpec.blocksFor(positions);
         Limits limits = new Limits(CHUNK, 1, CHUNK, blocks);
-        try (ModelFile file = ModelFile.open(FAMILIES.resolve(name).resolve("model.gguf"));
+        Path folder = FAMILIES.resolve(name);
+        try (ModelFile file = ModelFile.open(name.endsWith("/") ? folder : folder.resolve("model.gguf"));
                 CheckedOps ops = Backends.find().open(new OpsOptions(2, kernels(), false))) {
             Reading reading = new Reading(file);
             ModelSpec read = Decoder.spec(file);
@@ -183,7 +189,7 @@ public abstract class FamilyConformance {
     }
 
     @ParameterizedTest
-    @MethodSource("families")
+    @MethodSource("forms")
     void firstPositions(String name) {
         double error = error(Golden.of(name), false, Change.NONE);
         System.out.printf("%s, %s: NMSE %.1e at positions 0 to 64%n", kernels(), name, error);
@@ -201,7 +207,7 @@ public abstract class FamilyConformance {
     }
 
     @ParameterizedTest
-    @MethodSource("families")
+    @MethodSource("forms")
     void greedyTokens(String name) {
         Golden g = Golden.of(name);
         int[] golden = g.greedy();
