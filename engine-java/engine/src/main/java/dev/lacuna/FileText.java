@@ -26,8 +26,9 @@ final class FileText {
         // folders pad the embedding to a round number of rows, GGUF files pad the tokenizer with it
         boolean padded = file instanceof Safetensors && tokenizer.size() < vocabulary;
         if (tokenizer.size() != vocabulary && !padded) {
-            throw new ModelException(file.path().getFileName() + ": the tokenizer has " + tokenizer.size() + " tokens, the embedding " + vocabulary
-                    + " rows");
+            throw new ModelException(
+                    file.path().getFileName() + ": the tokenizer has " + tokenizer.size() + " tokens, the embedding " + vocabulary
+                            + " rows");
         }
         return padded ? tokenizer.padded(vocabulary) : tokenizer;
     }
@@ -46,7 +47,8 @@ final class FileText {
             throw new ModelException(folder.path().getFileName() + ": there is no tokenizer.json; write it with: python -c "
                     + "\"from transformers import AutoTokenizer as T; T.from_pretrained('.').save_pretrained('.')\"");
         }
-        Tokenizer tokenizer = Tokenizer.fromJson(folder.json("tokenizer.json").orElseThrow(), folder.json("tokenizer_config.json").orElse(null));
+        Tokenizer tokenizer = Tokenizer.fromJson(folder.json("tokenizer.json").orElseThrow(),
+                folder.json("tokenizer_config.json").orElse(null));
         Set<Integer> eos = new HashSet<>();
         for (String key : new String[]{"generation_config.eos_token_id", "eos_token_id", "text_config.eos_token_id"}) {
             for (long id : ids(folder, key)) {

@@ -31,13 +31,14 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Folders through the front door: weights, tokenizer, template and ends of a folder together. */
 class FolderSessionTest {
-    private static final Options OPTIONS = new Options(128, 1, new OpsOptions(1, "reference", false), KvType.F32, InputPolicy.F32, null, null, null,
+    private static final Options OPTIONS = new Options(128, 1, new OpsOptions(1, "reference", false), KvType.F32, InputPolicy.F32, null,
+            null, null,
             dev.lacuna.hub.Progress.NONE);
 
     @TempDir
     Path folder;
 
-    private static int[] continued(Path model, String prompt) {
+    private static int[] continued(Path model, int... prompt) {
         try (Lacuna lacuna = Lacuna.open(model, OPTIONS)) {
             Result result = lacuna.generate(prompt, Sampling.GREEDY.withMaxTokens(24)).result();
             return result.outputIds();
@@ -48,9 +49,9 @@ class FolderSessionTest {
     @ValueSource(strings = {"llama", "qwen2", "gpt2", "gemma3"})
     void aFolderSaysWhatItsGgufSays(String family) {
         Path path = Checkout.root().resolve("models/families").resolve(family);
-        int[] said = continued(path, "Once upon a time");
+        int[] said = continued(path, 1, 40, 97, 60, 9, 200);
         assertTrue(said.length > 0);
-        assertArrayEquals(continued(path.resolve("model.gguf"), "Once upon a time"), said);
+        assertArrayEquals(continued(path.resolve("model.gguf"), 1, 40, 97, 60, 9, 200), said);
     }
 
     /** A tokenizer of single characters with three tokens fewer than the embedding has rows. */
@@ -61,15 +62,19 @@ class FolderSessionTest {
         Path path = writer.write(gguf, folder.resolve("hf"));
         StringBuilder vocabulary = new StringBuilder();
         for (int i = 0; i < TinyLlama.VOCABULARY - 3; i++) {
-            String piece = i < 3 ? List.of("<unk>", "<s>", "</s>").get(i) : i < 259 ? "<0x%02X>".formatted(i - 3) : String.valueOf((char) ('a' + i - 259));
+            String piece = i < 3
+                    ? List.of("<unk>", "<s>", "</s>").get(i)
+                    : i < 259 ? "<0x%02X>".formatted(i - 3) : String.valueOf((char) ('a' + i - 259));
             vocabulary.append(i == 0 ? "" : ",").append('"').append(piece).append("\":").append(i);
         }
         Files.writeString(path.resolve("tokenizer.json"), """
                 {"added_tokens": [{"id": 1, "content": "<s>", "special": true}, {"id": 2, "content": "</s>", "special": true}],
                  "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]},
-                 "model": {"type": "BPE", "byte_fallback": true, "unk_token": "<unk>", "merges": [], "vocab": {%s}}}""".formatted(vocabulary));
+                 "model": {"type": "BPE", "byte_fallback": true, "unk_token": "<unk>", "merges": [], "vocab": {%s}}}"""
+                .formatted(vocabulary));
         Files.writeString(path.resolve("tokenizer_config.json"),
-                "{\"bos_token\":\"<s>\",\"eos_token\":\"</s>\",\"add_bos_token\":true,\"chat_template\":\"" + TinyLlama.TEMPLATE.replace("\n", "\\n")
+                "{\"bos_token\":\"<s>\",\"eos_token\":\"</s>\",\"add_bos_token\":true,\"chat_template\":\""
+                        + TinyLlama.TEMPLATE.replace("\n", "\\n")
                         + "\"}");
         return path;
     }
@@ -113,7 +118,8 @@ class FolderSessionTest {
     @Test
     void malformedFoldersAreRefused() throws IOException {
         Path path = chatty();
-        new SafetensorsWriter().tensor("model.norm.weight", Format.F32, new float[1], 1).rawData(4).write(path.resolve("model.safetensors"));
+        new SafetensorsWriter().tensor("model.norm.weight", Format.F32, new float[1], 1).rawData(4)
+                .write(path.resolve("model.safetensors"));
         assertThrows(dev.lacuna.files.ModelFileException.class, () -> Lacuna.open(path, OPTIONS));
     }
 }

@@ -9,7 +9,8 @@ import java.util.stream.Collectors;
  * GGUF, which {@link Blocks} reads for all.
  */
 interface Family {
-    List<Family> ALL = List.of(new LlamaFamily(), new Qwen2Family(), new Qwen3Family(), new Gemma2Family(), new Gemma3Family(), new Phi3Family(),
+    List<Family> ALL = List.of(new LlamaFamily(), new Qwen2Family(), new Qwen3Family(), new Gemma2Family(), new Gemma3Family(),
+            new Phi3Family(),
             new OptFamily(), new Gpt2Family());
 
     /** Values of {@code general.architecture} that it reads. */
@@ -44,7 +45,8 @@ interface Family {
             if (architecture instanceof String a && f.architectures().contains(a)) return f;
         }
         throw new ModelException(file.name() + ": "
-                + (architecture == null ? "no general.architecture" : "architecture '" + architecture + "' is not supported") + "; supported: "
+                + (architecture == null ? "no general.architecture" : "architecture '" + architecture + "' is not supported")
+                + "; supported: "
                 + ALL.stream().flatMap(f -> f.architectures().stream()).collect(Collectors.joining(", ")));
     }
 }

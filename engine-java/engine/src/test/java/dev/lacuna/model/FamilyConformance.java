@@ -65,7 +65,8 @@ public abstract class FamilyConformance {
     private record Golden(String name, JsonNode json, float[] rows) {
         static Golden of(String name) {
             try {
-                FloatBuffer f = ByteBuffer.wrap(Files.readAllBytes(FAMILIES.resolve(name).resolve("logits.f32"))).order(ByteOrder.LITTLE_ENDIAN)
+                FloatBuffer f = ByteBuffer.wrap(Files.readAllBytes(FAMILIES.resolve(name).resolve("logits.f32")))
+                        .order(ByteOrder.LITTLE_ENDIAN)
                         .asFloatBuffer();
                 float[] rows = new float[f.remaining()];
                 f.get(rows);
@@ -282,7 +283,8 @@ public abstract class FamilyConformance {
     static Stream<Arguments> features() {
         UnaryOperator<AttentionBlock> sameAttention = UnaryOperator.identity();
         UnaryOperator<FeedForward> sameFfn = UnaryOperator.identity();
-        UnaryOperator<AttentionBlock> noQkvBias = a -> new AttentionBlock(a.norm(), unbiased(a.q()), unbiased(a.k()), unbiased(a.v()), a.heads(),
+        UnaryOperator<AttentionBlock> noQkvBias = a -> new AttentionBlock(a.norm(), unbiased(a.q()), unbiased(a.k()), unbiased(a.v()),
+                a.heads(),
                 a.output(), a.post());
         UnaryOperator<AttentionBlock> noOutputBias = a -> new AttentionBlock(a.norm(), a.q(), a.k(), a.v(), a.heads(), unbiased(a.output()),
                 a.post());
@@ -292,7 +294,8 @@ public abstract class FamilyConformance {
         UnaryOperator<AttentionBlock> noPostAttention = a -> new AttentionBlock(a.norm(), a.q(), a.k(), a.v(), a.heads(), a.output(), null);
         UnaryOperator<FeedForward> noPostFfn = f -> new FeedForward(f.norm(), f.gate(), f.up(), f.down(), null);
         UnaryOperator<FeedForward> noGate = f -> new FeedForward(f.norm(), null, f.up(), f.down(), f.post());
-        UnaryOperator<FeedForward> swapped = f -> new FeedForward(f.norm(), f.up(), f.gate() == null ? f.up() : f.gate(), f.down(), f.post());
+        UnaryOperator<FeedForward> swapped = f -> new FeedForward(f.norm(), f.up(), f.gate() == null ? f.up() : f.gate(), f.down(),
+                f.post());
         UnaryOperator<Layer> noWindow = l -> l.withWindow(0);
         UnaryOperator<RopeSpec> plain = r -> r.withScaling(new Scaling.None());
         Stream.Builder<Arguments> all = Stream.builder();
@@ -327,7 +330,8 @@ public abstract class FamilyConformance {
         }
         all.add(spec("gemma2", "soft cap of scores", false, s -> s.withAttention(s.attentionScale(), 0)));
         all.add(spec("gemma2", "soft cap of logits", false, s -> s.withLogitCap(0)));
-        all.add(layers("gemma3", "rotation of layers with a window", false, l -> l.withRope(new RopeSpec(16, 1e6, false, new Scaling.None()))));
+        all.add(layers("gemma3", "rotation of layers with a window", false,
+                l -> l.withRope(new RopeSpec(16, 1e6, false, new Scaling.None()))));
         for (String scaled : List.of("llama-linear", "llama-yarn", "llama-llama3", "gemma3", "phi3-longrope")) {
             all.add(rope(scaled, "RoPE scaling", false, plain));
             all.add(rope(scaled, "RoPE scaling, far", true, plain));

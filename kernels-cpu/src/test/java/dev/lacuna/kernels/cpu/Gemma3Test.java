@@ -42,7 +42,8 @@ class Gemma3Test {
     }
 
     private static Lacuna open(String kernels) {
-        return Lacuna.open(model, Options.DEFAULT.withKernels(kernels).withActivations(InputPolicy.F32).withKv(KvType.F32).withContext(1024));
+        return Lacuna.open(model,
+                Options.DEFAULT.withKernels(kernels).withActivations(InputPolicy.F32).withKv(KvType.F32).withContext(1024));
     }
 
     private static int[] ints(JsonNode node) {
