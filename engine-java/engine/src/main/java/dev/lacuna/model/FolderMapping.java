@@ -74,11 +74,11 @@ final class FolderMapping {
     static ModelFile read(ModelFile file) {
         if (!(file instanceof Safetensors folder)) return file;
         Object type = folder.metadata().get("model_type");
-        Family family = Family.ALL.stream().filter(f -> f.modelTypes().contains(String.valueOf(type))).findFirst().orElse(null);
+        Family family = Families.ALL.stream().filter(f -> f.modelTypes().contains(String.valueOf(type))).findFirst().orElse(null);
         if (family == null) {
             throw new ModelException(folder.path().getFileName() + ": config.json: "
                     + (type == null ? "no model_type" : "model_type '" + type + "' is not supported") + "; supported: "
-                    + Family.ALL.stream().flatMap(f -> f.modelTypes().stream()).sorted().collect(Collectors.joining(", ")));
+                    + Families.ALL.stream().flatMap(f -> f.modelTypes().stream()).sorted().collect(Collectors.joining(", ")));
         }
         FolderMapping mapping = new FolderMapping(folder, family.architectures().getFirst());
         mapping.config();

@@ -145,7 +145,7 @@ public abstract class FamilyConformance {
             Reading reading = new Reading(file);
             ModelSpec read = Decoder.spec(file);
             ModelSpec spec = change.spec.apply(read);
-            Weights weights = change.weights.apply(Family.of(reading).weights(reading, read));
+            Weights weights = change.weights.apply(Families.of(reading).weights(reading, read));
             Decoder decoder = new Decoder(spec, weights, ops, positions, InputPolicy.F32, UnaryOperator.identity());
             try (KvPool kv = ops.kv(spec.kv(KvType.F32), blocks + 1); ForwardPass pass = decoder.pass(limits, kv)) {
                 return use.with(pass, new Batch(limits), IntStream.rangeClosed(1, blocks).map(b -> blocks + 1 - b).toArray());
@@ -367,6 +367,6 @@ public abstract class FamilyConformance {
                 assertEquals(List.of(), Decoder.unused(file), name);
             }
         }
-        assertEquals(new HashSet<>(Family.ALL.stream().flatMap(f -> f.architectures().stream()).toList()), made);
+        assertEquals(new HashSet<>(Families.ALL.stream().flatMap(f -> f.architectures().stream()).toList()), made);
     }
 }
