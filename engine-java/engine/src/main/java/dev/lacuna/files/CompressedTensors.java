@@ -267,7 +267,7 @@ final class CompressedTensors {
             } else {
                 for (int i = 0; i < group / 2; i++) {
                     int low = c + i / 16 * 32 + i % 16;
-                    block[i] = (byte) (q[low] + bias | q[low + 16] + bias << 4);
+                    block[i] = (byte) ((q[low] + bias) | ((q[low + 16] + bias) << 4));
                 }
             }
             MemorySegment.copy(block, 0, to, ValueLayout.JAVA_BYTE, at + Float.BYTES + 1, block.length);

@@ -9,7 +9,7 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * A chat template in a closed subset of Jinja: for, if, set, macro, generation, raw, break and continue; the expressions, filters, tests and methods that
+ * A chat template in a closed subset of Jinja: for, if, set, macro, call, filter, generation, raw, break and continue; the expressions, filters, tests and methods that
  * models' templates use. Values are plain data, so a template from an untrusted file can reach nothing; steps, depth, work and output are bounded.
  * Rendering follows Python's Jinja as Hugging Face configures it (trim_blocks, lstrip_blocks). Immutable and safe for any number of threads.
  */
@@ -68,6 +68,7 @@ public final class ChatTemplate {
             Map<String, Object> turn = new LinkedHashMap<>();
             turn.put("role", message.role());
             turn.put("content", message.content());
+            turn.putAll(message.extra());
             turns.add(turn);
         }
         return render(turns, addGenerationPrompt, variables, LocalDateTime.now(ZoneId.systemDefault()));

@@ -26,6 +26,11 @@ sealed interface Node {
 
     record Macro(String name, List<String> parameters, List<@Nullable Expr> defaults, List<Node> body, int line) implements Node {}
 
+    /** A call whose body the macro renders with {@code caller()}. */
+    record CallBlock(Access call, Macro caller, int line) implements Node {}
+
+    record FilterBlock(List<Filter> filters, List<Node> body, int line) implements Node {}
+
     record Group(List<Node> body, int line) implements Node {}
 
     record Jump(boolean leave, int line) implements Node {}

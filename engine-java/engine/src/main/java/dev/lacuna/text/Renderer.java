@@ -94,6 +94,28 @@ final class Renderer {
                 return signal;
             }
             case Node.Macro macro -> scope.set(macro.name(), new TemplateValue.Macro(macro, scope));
+            case Node.CallBlock block -> {
+                List<Node.Suffix> suffixes = block.call().suffixes();
+                Node.Suffix last = suffixes.getLast();
+                List<Node.Suffix> before = suffixes.subList(0, suffixes.size() - 1);
+                Object callee = access(new Node.Access(block.call().base(), before, block.line()), scope);
+                if (!(callee instanceof TemplateValue.Macro macro) || !(last instanceof Node.Call call)) {
+                    throw budget.fail("only a macro can be called with a body");
+                }
+                budget.step();
+                print(macro(macro, arguments("macro " + macro.definition().name(), call.arguments(), scope),
+                        new TemplateValue.Macro(block.caller(), scope)), out);
+            }
+            case Node.FilterBlock block -> {
+                StringBuilder text = new StringBuilder();
+                run(block.body(), new Scope(scope), text);
+                Object value = text.toString();
+                for (Node.Filter filter : block.filters()) {
+                    budget.step();
+                    value = filters.apply(filter.name(), value, arguments("filter " + filter.name(), filter.arguments(), scope));
+                }
+                print(values.text(value), out);
+            }
             case Node.Group group -> {
                 return run(group.body(), scope, out);
             }
@@ -311,18 +333,21 @@ final class Renderer {
     private @Nullable Object call(@Nullable Object callee, Node.Arguments given, Scope scope) {
         budget.step();
         return switch (callee) {
-            case TemplateValue.Macro macro -> macro(macro, arguments("macro " + macro.definition().name(), given, scope));
+            case TemplateValue.Macro macro -> macro(macro, arguments("macro " + macro.definition().name(), given, scope), null);
             case TemplateValue.Method method -> methods.call(method, arguments(method.name(), given, scope));
             case TemplateValue.Function function -> function(function.name(), arguments(function.name(), given, scope));
             case null, default -> throw budget.fail(Values.kind(callee) + " cannot be called");
         };
     }
 
-    private String macro(TemplateValue.Macro macro, CallArguments arguments) {
+    private String macro(TemplateValue.Macro macro, CallArguments arguments, TemplateValue.@Nullable Macro caller) {
         Node.Macro definition = macro.definition();
         arguments.allow(definition.parameters().toArray(String[]::new));
         budget.nesting(++calls);
         Scope scope = new Scope(macro.scope());
+        if (caller != null) {
+            scope.set("caller", caller);
+        }
         for (int i = 0; i < definition.parameters().size(); i++) {
             String name = definition.parameters().get(i);
             Node.Expr otherwise = definition.defaults().get(i);

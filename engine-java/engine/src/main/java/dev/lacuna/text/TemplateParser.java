@@ -138,6 +138,8 @@ final class TemplateParser {
             case "for" -> parseFor(line);
             case "set" -> parseSet(line);
             case "macro" -> parseMacro(line);
+            case "call" -> parseCall(line);
+            case "filter" -> parseFilter(line);
             case "generation" -> {
                 List<Node> body = body("endgeneration");
                 at++;
@@ -150,7 +152,7 @@ final class TemplateParser {
                 yield new Node.Jump(tag.text().equals("break"), line);
             }
             default -> throw new TemplateException(
-                    "tag '" + tag.text() + "' is not supported here; for, if, set, macro, generation, raw, break and continue are", line);
+                    "tag '" + tag.text() + "' is not supported here; for, if, set, macro, call, filter, generation, raw, break and continue are", line);
         };
         expect(Kind.END_TAG, "'%}'");
         return node;
@@ -223,9 +225,19 @@ final class TemplateParser {
 
     private Node parseMacro(int line) {
         String name = name();
+        expect("(");
+        return macro(name, "endmacro", line);
+    }
+
+    /** A macro from its parameters on, with the bracket before them taken. */
+    private Node.Macro macro(String name, String end, int line) {
         List<String> parameters = new ArrayList<>();
         List<Node.@Nullable Expr> defaults = new ArrayList<>();
-        expect("(");
+        parameters(parameters, defaults);
+        return new Node.Macro(name, parameters, defaults, apart(end), line);
+    }
+
+    private void parameters(List<String> parameters, List<Node.@Nullable Expr> defaults) {
         while (!accept(")")) {
             if (!parameters.isEmpty()) {
                 expect(",");
@@ -233,12 +245,37 @@ final class TemplateParser {
             parameters.add(name());
             defaults.add(accept("=") ? expression() : null);
         }
+    }
+
+    /** A body that cannot leave the loop around it. */
+    private List<Node> apart(String end) {
         int outer = loops;
         loops = 0;
-        List<Node> body = body("endmacro");
+        List<Node> body = body(end);
         loops = outer;
         at++;
-        return new Node.Macro(name, parameters, defaults, body, line);
+        return body;
+    }
+
+    private Node parseCall(int line) {
+        List<String> parameters = new ArrayList<>();
+        List<Node.@Nullable Expr> defaults = new ArrayList<>();
+        if (accept("(")) {
+            parameters(parameters, defaults);
+        }
+        if (!(expression() instanceof Node.Access access) || !(access.suffixes().getLast() instanceof Node.Call)) {
+            throw unexpected("a call of a macro");
+        }
+        return new Node.CallBlock(access, new Node.Macro("caller", parameters, defaults, apart("endcall"), line), line);
+    }
+
+    private Node parseFilter(int line) {
+        List<Node.Filter> filters = new ArrayList<>();
+        do {
+            String name = name();
+            filters.add(new Node.Filter(name, accept("(") ? arguments() : none()));
+        } while (accept("|"));
+        return new Node.FilterBlock(filters, apart("endfilter"), line);
     }
 
     /** An expression, or several with commas between them. */

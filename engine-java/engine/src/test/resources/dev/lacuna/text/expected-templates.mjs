@@ -6,7 +6,7 @@ import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 
 const conversations = JSON.parse(readFileSync("conversations.json", "utf8"));
 const expected = {};
-for (const file of readdirSync("templates").sort()) {
+for (const file of readdirSync("templates").filter((name) => name.endsWith(".jinja")).sort()) {
   const template = new Template(readFileSync(`templates/${file}`, "utf8"));
   expected[file] = conversations.map(({ messages, add_generation_prompt, variables }) => {
     try {
@@ -16,4 +16,4 @@ for (const file of readdirSync("templates").sort()) {
     }
   });
 }
-writeFileSync("expected-templates.json", JSON.stringify(expected, null, 1) + "\n");
+writeFileSync("expected-templates.json", JSON.stringify(expected).replaceAll("],\"", "],\n\"") + "\n");
