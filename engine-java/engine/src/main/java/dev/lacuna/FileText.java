@@ -22,26 +22,33 @@ final class FileText {
      * @throws ModelException if there is none or it has other tokens than the embedding
      */
     static Tokenizer tokenizer(ModelFile file, int vocabulary) {
-        Tokenizer tokenizer = switch (file) {
-            case Gguf gguf -> Tokenizer.fromGguf(gguf.metadata());
-            case Safetensors folder -> tokenizer(folder);
-            case GgufView view -> throw new IllegalArgumentException("a view of " + view.path() + " has no tokenizer of its own");
-        };
+        Tokenizer tokenizer = tokenizer(file);
         // folders pad the embedding to a round number of rows, GGUF files pad the tokenizer with it
         boolean padded = file instanceof Safetensors && tokenizer.size() < vocabulary;
         if (tokenizer.size() != vocabulary && !padded) {
-            throw new ModelException(file.path().getFileName() + ": the tokenizer has " + tokenizer.size() + " tokens, the embedding " + vocabulary
-                    + " rows");
+            throw new ModelException(
+                    file.path().getFileName() + ": the tokenizer has " + tokenizer.size() + " tokens, the embedding " + vocabulary
+                            + " rows");
         }
         return padded ? tokenizer.padded(vocabulary) : tokenizer;
     }
 
-    private static Tokenizer tokenizer(Safetensors folder) {
+    /** The tokenizer as the file has it. */
+    static Tokenizer tokenizer(ModelFile file) {
+        return switch (file) {
+            case Gguf gguf -> Tokenizer.fromGguf(gguf.metadata());
+            case Safetensors folder -> folderTokenizer(folder);
+            case GgufView view -> throw new IllegalArgumentException("a view of " + view.path() + " has no tokenizer of its own");
+        };
+    }
+
+    private static Tokenizer folderTokenizer(Safetensors folder) {
         if (!Files.exists(folder.path().resolve("tokenizer.json"))) {
             throw new ModelException(folder.path().getFileName() + ": there is no tokenizer.json; write it with: python -c "
                     + "\"from transformers import AutoTokenizer as T; T.from_pretrained('.').save_pretrained('.')\"");
         }
-        Tokenizer tokenizer = Tokenizer.fromJson(folder.json("tokenizer.json").orElseThrow(), folder.json("tokenizer_config.json").orElse(null));
+        Tokenizer tokenizer = Tokenizer.fromJson(folder.json("tokenizer.json").orElseThrow(),
+                folder.json("tokenizer_config.json").orElse(null));
         Set<Integer> eos = new HashSet<>();
         for (String key : new String[]{"generation_config.eos_token_id", "eos_token_id", "text_config.eos_token_id"}) {
             for (long id : ids(folder, key)) {

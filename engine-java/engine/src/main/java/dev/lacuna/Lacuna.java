@@ -104,6 +104,15 @@ public final class Lacuna implements AutoCloseable {
         }
     }
 
+    /**
+     * The tokenizer of a GGUF file or a folder, without opening the model.
+     *
+     * @throws dev.lacuna.model.ModelException if a folder has none
+     */
+    public static Tokenizer tokenizer(ModelFile file) {
+        return FileText.tokenizer(file);
+    }
+
     private static @Nullable ChatTemplate template(ModelFile file, Options options) {
         if (options.template() != null) return ChatTemplate.named(options.template());
         return FileText.template(file).orElse(null);

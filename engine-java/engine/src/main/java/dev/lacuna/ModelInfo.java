@@ -43,7 +43,8 @@ public record ModelInfo(Path path, Map<String, Object> metadata, ModelSpec spec,
                     (a, b) -> new Packing(a.format, a.tensors + b.tensors, a.bytes + b.bytes));
             total += t.bytes();
         }
-        return new ModelInfo(file.path(), file.metadata(), spec, Decoder.features(file, spec), Decoder.unused(file), new ArrayList<>(byFormat.values()), tokenizer.size(), total,
+        return new ModelInfo(file.path(), file.metadata(), spec, Decoder.features(file, spec), Decoder.unused(file),
+                new ArrayList<>(byFormat.values()), tokenizer.size(), total,
                 engine.options().context(),
                 engine.bytes(), decisions);
     }

@@ -1,5 +1,6 @@
 package dev.lacuna.cli;
 
+import dev.lacuna.Lacuna;
 import dev.lacuna.files.ModelFile;
 import dev.lacuna.text.Tokenizer;
 import java.nio.file.Path;
@@ -44,7 +45,7 @@ final class TokenizeCommand implements Callable<Integer> {
         if (text != null && file != null) throw new Exit.UsageException("--text and --text-file exclude each other");
         String words = text != null ? text : console.text(file != null ? file : Path.of("-"));
         try (ModelFile opened = ModelFile.open(ModelOptions.find(console, model))) {
-            Tokenizer tokenizer = Tokenizer.fromGguf(opened.metadata());
+            Tokenizer tokenizer = Lacuna.tokenizer(opened);
             int[] ids = tokenizer.encode(words, specials);
             if (specials && tokenizer.addBos() && (ids.length == 0 || ids[0] != tokenizer.bos())) ids = withBos(tokenizer.bos(), ids);
             print(tokenizer, ids);

@@ -43,7 +43,8 @@ final class CompressedTensors {
     private record Scheme(int bits, int group, boolean symmetric) {
         @Override
         public String toString() {
-            return bits + " bits, " + (group == 0 ? "a scale for a row" : "a scale for " + group) + (symmetric ? ", symmetric" : ", zero points");
+            return bits + " bits, " + (group == 0 ? "a scale for a row" : "a scale for " + group)
+                    + (symmetric ? ", symmetric" : ", zero points");
         }
     }
 
@@ -84,14 +85,16 @@ final class CompressedTensors {
     private Set<Scheme> schemes(JsonNode quantization) {
         String method = quantization.path("quant_method").asString("");
         if (!method.equals(METHOD)) {
-            throw refuse("quant_method", quoted(method) + " is not supported; " + METHOD + " (int-quantized, pack-quantized) is, and GGUF's packings");
+            throw refuse("quant_method",
+                    quoted(method) + " is not supported; " + METHOD + " (int-quantized, pack-quantized) is, and GGUF's packings");
         }
         format(quantization.path("format"), "format");
         String status = quantization.path("quantization_status").asString("compressed");
         if (!status.equals("compressed")) throw refuse("quantization_status", quoted(status) + " is not supported; \"compressed\" is");
         String sparsity = quantization.path("sparsity_config").path("format").asString("dense");
         if (!sparsity.equals("dense")) throw refuse("sparsity_config.format", quoted(sparsity) + " is not supported; \"dense\" is");
-        if (!quantization.path("transform_config").path("config_groups").isEmpty()) throw refuse("transform_config", "transforms are not supported");
+        if (!quantization.path("transform_config").path("config_groups").isEmpty())
+            throw refuse("transform_config", "transforms are not supported");
         Set<Scheme> schemes = new LinkedHashSet<>();
         quantization.path("config_groups").properties().forEach(e -> {
             String key = "config_groups." + e.getKey();
@@ -115,9 +118,11 @@ final class CompressedTensors {
         if (bits != 4 && bits != 8) throw refuse(key + "num_bits", bits + " bits are not supported; 4 and 8 are");
         String order = weights.path("actorder").asString("");
         if (!Set.of("", "weight", "static", "null").contains(order.toLowerCase(java.util.Locale.ROOT)))
-            throw refuse(key + "actorder", quoted(order) + " is not supported: columns out of order (g_idx); \"weight\" and \"static\" are");
+            throw refuse(key + "actorder",
+                    quoted(order) + " is not supported: columns out of order (g_idx); \"weight\" and \"static\" are");
         int size = weights.path("group_size").isIntegralNumber() ? weights.path("group_size").asInt(-1) : -1;
-        String strategy = weights.path("strategy").asString(size > 0 ? "group" : size == -1 && weights.has("group_size") ? "channel" : "tensor");
+        String strategy = weights.path("strategy")
+                .asString(size > 0 ? "group" : size == -1 && weights.has("group_size") ? "channel" : "tensor");
         boolean symmetric = weights.path("symmetric").asBoolean(true);
         return switch (strategy) {
             case "tensor", "channel" -> new Scheme(bits, 0, symmetric);
@@ -136,14 +141,16 @@ final class CompressedTensors {
         for (Map.Entry<String, Entry> e : entries.entrySet()) {
             String name = e.getKey();
             if (name.endsWith(".weight_g_idx"))
-                throw new ModelFileException(path, "tensor " + quoted(name), "columns out of order (actorder \"group\", g_idx) are not supported");
+                throw new ModelFileException(path, "tensor " + quoted(name),
+                        "columns out of order (actorder \"group\", g_idx) are not supported");
             boolean packed = name.endsWith(PACKED);
             boolean bytes = name.endsWith(".weight") && e.getValue().info().type().equals("I8");
             if (!packed && !bytes) continue;
             Module module = module(name.substring(0, name.lastIndexOf('.')), e.getValue(), packed, schemes);
             modules.put(name, module);
             parts.addAll(List.of(name, module.base + SCALE, module.base + ZERO, module.base + SHAPE));
-            long stored = e.getValue().info().bytes() + module.scale.info().bytes() + (module.zero == null ? 0 : module.zero.info().bytes());
+            long stored = e.getValue().info().bytes() + module.scale.info().bytes()
+                    + (module.zero == null ? 0 : module.zero.info().bytes());
             infos.put(name, new TensorInfo(module.base + ".weight", new long[]{module.rows, module.cols}, module.format.name(),
                     Optional.of(module.format), e.getValue().info().offset(), stored));
         }
@@ -260,7 +267,7 @@ final class CompressedTensors {
             } else {
                 for (int i = 0; i < group / 2; i++) {
                     int low = c + i / 16 * 32 + i % 16;
-                    block[i] = (byte) (q[low] + bias | q[low + 16] + bias << 4);
+                    block[i] = (byte) ((q[low] + bias) | ((q[low + 16] + bias) << 4));
                 }
             }
             MemorySegment.copy(block, 0, to, ValueLayout.JAVA_BYTE, at + Float.BYTES + 1, block.length);

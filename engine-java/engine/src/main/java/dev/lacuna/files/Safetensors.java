@@ -89,14 +89,16 @@ public final class Safetensors implements ModelFile {
     public static Safetensors open(Path path) {
         Path folder = Files.isDirectory(path) ? path : path.toAbsolutePath().getParent();
         if (folder == null || !Files.isRegularFile(folder.resolve(CONFIG))) {
-            throw new ModelFileException(path, "folder", "has no " + CONFIG + ", so it is no model: it needs config.json, model.safetensors, "
-                    + "tokenizer.json and tokenizer_config.json");
+            throw new ModelFileException(path, "folder",
+                    "has no " + CONFIG + ", so it is no model: it needs config.json, model.safetensors, "
+                            + "tokenizer.json and tokenizer_config.json");
         }
         JsonNode config = Json.read(folder.resolve(CONFIG), SMALL);
         Map<String, Object> metadata = new LinkedHashMap<>();
         Json.flatten(folder.resolve(CONFIG), "", object(folder.resolve(CONFIG), config), metadata);
         Path generation = folder.resolve(GENERATION);
-        if (Files.exists(generation)) Json.flatten(generation, "generation_config.", object(generation, Json.read(generation, SMALL)), metadata);
+        if (Files.exists(generation))
+            Json.flatten(generation, "generation_config.", object(generation, Json.read(generation, SMALL)), metadata);
         Arena arena = Arena.ofShared();
         try {
             List<SafetensorsPart> parts = new ArrayList<>();
@@ -118,7 +120,8 @@ public final class Safetensors implements ModelFile {
         Path index = folder.resolve(INDEX);
         if (!Files.exists(index)) throw new ModelFileException(folder, "weights", missing(folder));
         JsonNode map = Json.read(index, LARGE).path("weight_map");
-        if (!map.isObject() || map.isEmpty()) throw new ModelFileException(index, "weight_map", "is not an object of tensor and file names");
+        if (!map.isObject() || map.isEmpty())
+            throw new ModelFileException(index, "weight_map", "is not an object of tensor and file names");
         Set<String> names = new LinkedHashSet<>();
         for (JsonNode name : map) {
             if (!name.isString()) throw new ModelFileException(index, "weight_map", "holds a file name that is no string");
@@ -133,7 +136,8 @@ public final class Safetensors implements ModelFile {
             Optional<String> pickled = files.map(f -> String.valueOf(f.getFileName())).filter(n -> PICKLED.matcher(n).matches()).sorted()
                     .findFirst();
             if (pickled.isPresent()) {
-                return "are only there as " + pickled.get() + ", and reading pickled weights would run code from the file; convert them: python -c "
+                return "are only there as " + pickled.get()
+                        + ", and reading pickled weights would run code from the file; convert them: python -c "
                         + "\"from transformers import AutoModelForCausalLM as M; M.from_pretrained('.').save_pretrained('.')\"";
             }
         } catch (IOException e) {

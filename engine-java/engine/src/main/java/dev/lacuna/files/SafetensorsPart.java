@@ -52,7 +52,8 @@ record SafetensorsPart(Path path, Map<String, Object> metadata, Map<String, Entr
     static SafetensorsPart parse(Path path, MemorySegment bytes) {
         Cursor in = new Cursor(path, bytes);
         long length = in.u64();
-        if (length > LONGEST_HEADER) throw in.fail(length + " bytes; at most " + LONGEST_HEADER + " are read (is this a safetensors file?)");
+        if (length > LONGEST_HEADER)
+            throw in.fail(length + " bytes; at most " + LONGEST_HEADER + " are read (is this a safetensors file?)");
         byte[] header = new byte[in.items(length, 1)];
         long data = in.sum(Long.BYTES, length);
         MemorySegment.copy(bytes, ValueLayout.JAVA_BYTE, Long.BYTES, header, 0, header.length);
@@ -112,7 +113,8 @@ record SafetensorsPart(Path path, Map<String, Object> metadata, Map<String, Entr
                 continue;
             }
             h.in.at("tensor " + quoted(name));
-            if (name.length() > LONGEST_NAME) throw h.in.fail("a name of " + name.length() + " characters; at most " + LONGEST_NAME + " are read");
+            if (name.length() > LONGEST_NAME)
+                throw h.in.fail("a name of " + name.length() + " characters; at most " + LONGEST_NAME + " are read");
             if (entries.size() == MOST_TENSORS) throw h.in.fail("is one more than the " + MOST_TENSORS + " that are read");
             if (entries.put(name, entry(h, name, data)) != null) throw h.in.fail("occurs twice");
         }
@@ -145,7 +147,8 @@ record SafetensorsPart(Path path, Map<String, Object> metadata, Map<String, Entr
                 default -> throw in.fail("the field " + quoted(field) + " is unknown; there are dtype, shape and data_offsets");
             }
         }
-        if (type == null || shape == null || range == null || range.length != 2) throw in.fail("needs a dtype, a shape and two data_offsets");
+        if (type == null || shape == null || range == null || range.length != 2)
+            throw in.fail("needs a dtype, a shape and two data_offsets");
         Integer size = BYTES.get(type);
         if (size == null) throw in.fail("the dtype " + quoted(type) + " is unknown; " + SUPPORTED);
         long bytes = size;

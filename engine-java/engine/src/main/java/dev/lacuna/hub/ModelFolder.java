@@ -16,7 +16,7 @@ final class ModelFolder {
     private static final String INDEX = "model.safetensors.index.json";
     private static final List<String> SMALL = List.of(CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json",
             "special_tokens_map.json", "added_tokens.json", "tokenizer.model", "vocab.json", "vocab.txt", "merges.txt",
-            "chat_template.jinja", "modules.json",
+            "chat_template.jinja", "chat_template.json", "modules.json",
             "sentence_bert_config.json", "config_sentence_transformers.json", "1_Pooling/config.json");
     private static final Pattern SHARD = Pattern.compile("model-(\\d{5})-of-(\\d{5})\\.safetensors");
 

@@ -63,7 +63,8 @@ record Blocks(Reading file, ModelSpec spec, Set<Part> parts) {
                     projection(at + "attn_v", kv, dim, biased));
         }
         HeadGains heads = parts.contains(Part.HEAD_NORM)
-                ? new HeadGains(file.vector(at + "attn_q_norm.weight", spec.headSize()), file.vector(at + "attn_k_norm.weight", spec.headSize()))
+                ? new HeadGains(file.vector(at + "attn_q_norm.weight", spec.headSize()),
+                        file.vector(at + "attn_k_norm.weight", spec.headSize()))
                 : null;
         return new AttentionBlock(gain(at + "attn_norm"), qkv.get(0), qkv.get(1), qkv.get(2), heads,
                 projection(at + "attn_output", dim, q, parts.contains(Part.BIAS)), post(at + "post_attention_norm"));
@@ -83,7 +84,8 @@ record Blocks(Reading file, ModelSpec spec, Set<Part> parts) {
             if (parts.contains(Part.GATE)) gate = projection(at + "ffn_gate", width, dim, biased);
             up = projection(at + "ffn_up", width, dim, biased);
         }
-        return new FeedForward(gain(at + "ffn_norm"), gate, up, projection(at + "ffn_down", dim, width, biased), post(at + "post_ffw_norm"));
+        return new FeedForward(gain(at + "ffn_norm"), gate, up, projection(at + "ffn_down", dim, width, biased),
+                post(at + "post_ffw_norm"));
     }
 
     private @Nullable Gain post(String name) {
@@ -108,6 +110,7 @@ record Blocks(Reading file, ModelSpec spec, Set<Part> parts) {
     /** Values of a vector, which is one row, without a copy. */
     private static Tensor values(Tensor v, int from, int to) {
         Format f = v.format();
-        return new Tensor(v.name() + "[" + from + ":" + to + "]", f, 1, to - from, v.data().asSlice((long) from / f.group() * f.bytes(), f.rowBytes(to - from)));
+        return new Tensor(v.name() + "[" + from + ":" + to + "]", f, 1, to - from,
+                v.data().asSlice((long) from / f.group() * f.bytes(), f.rowBytes(to - from)));
     }
 }

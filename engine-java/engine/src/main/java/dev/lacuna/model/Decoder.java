@@ -45,7 +45,8 @@ public final class Decoder {
     /** A placed layer; null where a module is absent. */
     record Layer(@Nullable AttentionBlock attention, @Nullable FeedForward ffn) {}
 
-    record AttentionBlock(Norm norm, Qkv qkv, @Nullable HeadNorm headNorm, Rope rope, Attention heads, Linear output, @Nullable Norm post) {}
+    record AttentionBlock(Norm norm, Qkv qkv, @Nullable HeadNorm headNorm, Rope rope, Attention heads, Linear output,
+            @Nullable Norm post) {}
 
     record FeedForward(Norm norm, Ffn ffn, int width, @Nullable Norm post) {}
 
@@ -67,7 +68,7 @@ public final class Decoder {
     }
 
     private static ModelSpec read(Reading reading) {
-        Family family = Family.of(reading);
+        Family family = Families.of(reading);
         ModelSpec spec = family.spec(reading);
         family.weights(reading, spec);
         return spec;
@@ -89,7 +90,7 @@ public final class Decoder {
     /** What of its family's features a model has, in words for people. */
     public static List<String> features(ModelFile file, ModelSpec spec) {
         Reading reading = new Reading(file);
-        return Features.of(spec, Family.of(reading).weights(reading, spec));
+        return Features.of(spec, Families.of(reading).weights(reading, spec));
     }
 
     /**
@@ -103,7 +104,7 @@ public final class Decoder {
     public static Decoder place(ModelFile file, ModelSpec spec, CheckedOps ops, int positions, InputPolicy policy,
             UnaryOperator<Tensor> encoding) {
         Reading reading = new Reading(file);
-        return new Decoder(spec, Family.of(reading).weights(reading, spec), ops, positions, policy, encoding);
+        return new Decoder(spec, Families.of(reading).weights(reading, spec), ops, positions, policy, encoding);
     }
 
     Decoder(ModelSpec spec, Weights w, CheckedOps ops, int positions, InputPolicy policy, UnaryOperator<Tensor> encoding) {
@@ -115,8 +116,9 @@ public final class Decoder {
                 w.output() == null ? EnumSet.allOf(Use.class) : EnumSet.of(Use.EMBED)).getFirst();
         Weight learned = w.positions() == null ? null : ops.place(List.of(w.positions()), InputPolicy.F32, Set.of(Use.EMBED)).getFirst();
         if (learned != null && positions > learned.rows() - spec.positionOffset()) {
-            throw new ModelException(spec.name() + " has " + (learned.rows() - spec.positionOffset()) + " learned positions, not " + positions
-                    + "; choose a smaller context");
+            throw new ModelException(
+                    spec.name() + " has " + (learned.rows() - spec.positionOffset()) + " learned positions, not " + positions
+                            + "; choose a smaller context");
         }
         embedding = new Embedding(tokens, spec.embeddingScale(), learned, spec.positionOffset());
         output = w.output() == null ? new Linear(tokens, null) : place.linear(w.output());
@@ -151,7 +153,8 @@ public final class Decoder {
 
         Norm norm(Gain g) {
             Tensor bias = g.bias();
-            return new Norm(spec.norms(), ops.values(g.gain().toFloats()), bias == null ? null : ops.values(bias.toFloats()), spec.normEps());
+            return new Norm(spec.norms(), ops.values(g.gain().toFloats()), bias == null ? null : ops.values(bias.toFloats()),
+                    spec.normEps());
         }
 
         private @Nullable Norm post(@Nullable Gain g) {

@@ -41,7 +41,8 @@ final class FolderMapping {
             Map.entry("attention.layer_norm_rms_epsilon", List.of("rms_norm_eps")),
             Map.entry("attention.layer_norm_epsilon", List.of("layer_norm_epsilon", "layer_norm_eps")),
             Map.entry("attention.key_length", List.of("head_dim")), Map.entry("attention.value_length", List.of("head_dim")),
-            Map.entry("hidden_activation", List.of("hidden_activation", "hidden_act", "activation_function")), Map.entry("vocab_size", List.of("vocab_size")), Map.entry("expert_count", List.of("num_local_experts", "num_experts")),
+            Map.entry("hidden_activation", List.of("hidden_activation", "hidden_act", "activation_function")),
+            Map.entry("vocab_size", List.of("vocab_size")), Map.entry("expert_count", List.of("num_local_experts", "num_experts")),
             Map.entry("attn_logit_softcapping", List.of("attn_logit_softcapping")),
             Map.entry("final_logit_softcapping", List.of("final_logit_softcapping")));
 
@@ -57,7 +58,8 @@ final class FolderMapping {
         this.architecture = architecture;
         view = new GgufView(folder);
         module("self_attn.q_proj", "attn_q").module("self_attn.k_proj", "attn_k").module("self_attn.v_proj", "attn_v")
-                .module("self_attn.qkv_proj", "attn_qkv").module("self_attn.o_proj", "attn_output").module("self_attn.q_norm", "attn_q_norm")
+                .module("self_attn.qkv_proj", "attn_qkv").module("self_attn.o_proj", "attn_output")
+                .module("self_attn.q_norm", "attn_q_norm")
                 .module("self_attn.k_norm", "attn_k_norm").module("mlp.gate_proj", "ffn_gate").module("mlp.up_proj", "ffn_up")
                 .module("mlp.gate_up_proj", "ffn_up").module("mlp.down_proj", "ffn_down").module("input_layernorm", "attn_norm")
                 .module("post_attention_layernorm", "ffn_norm");
@@ -72,11 +74,11 @@ final class FolderMapping {
     static ModelFile read(ModelFile file) {
         if (!(file instanceof Safetensors folder)) return file;
         Object type = folder.metadata().get("model_type");
-        Family family = Family.ALL.stream().filter(f -> f.modelTypes().contains(String.valueOf(type))).findFirst().orElse(null);
+        Family family = Families.ALL.stream().filter(f -> f.modelTypes().contains(String.valueOf(type))).findFirst().orElse(null);
         if (family == null) {
             throw new ModelException(folder.path().getFileName() + ": config.json: "
                     + (type == null ? "no model_type" : "model_type '" + type + "' is not supported") + "; supported: "
-                    + Family.ALL.stream().flatMap(f -> f.modelTypes().stream()).sorted().collect(Collectors.joining(", ")));
+                    + Families.ALL.stream().flatMap(f -> f.modelTypes().stream()).sorted().collect(Collectors.joining(", ")));
         }
         FolderMapping mapping = new FolderMapping(folder, family.architectures().getFirst());
         mapping.config();
@@ -148,7 +150,8 @@ final class FolderMapping {
 
     private void config() {
         value("torch_dtype", "dtype").ifPresent(type -> {
-            if (!TYPES.contains(type)) throw bad("torch_dtype", "'" + type + "' is not supported; supported: " + String.join(", ", new TreeSet<>(TYPES)));
+            if (!TYPES.contains(type))
+                throw bad("torch_dtype", "'" + type + "' is not supported; supported: " + String.join(", ", new TreeSet<>(TYPES)));
         });
         view.put("general.architecture", architecture);
         value("_name_or_path").filter(n -> !n.equals("")).ifPresent(n -> view.put("general.name", n));
@@ -184,7 +187,8 @@ final class FolderMapping {
                 windowed[i] = switch (types[i]) {
                     case "sliding_attention" -> true;
                     case "full_attention" -> false;
-                    default -> throw bad("layer_types", "'" + types[i] + "' is not supported; supported: full_attention, sliding_attention");
+                    default ->
+                        throw bad("layer_types", "'" + types[i] + "' is not supported; supported: full_attention, sliding_attention");
                 };
             }
             key("attention.sliding_window_pattern", windowed);
@@ -209,7 +213,8 @@ final class FolderMapping {
             case "llama3" -> Map.of("factor", "factor", "low_freq_factor", "low_freq_factor", "high_freq_factor", "high_freq_factor");
             case "yarn" -> Map.of("factor", "factor", "beta_fast", "yarn_beta_fast", "beta_slow", "yarn_beta_slow");
             case "longrope", "su" -> Map.of();
-            default -> throw bad(at + "rope_type", "'" + type + "' is not supported; supported: default, linear, dynamic, yarn, llama3, longrope");
+            default ->
+                throw bad(at + "rope_type", "'" + type + "' is not supported; supported: default, linear, dynamic, yarn, llama3, longrope");
         };
         if (type.equals("default") || type.equals("none")) return;
         key("rope.scaling.type", type.equals("su") ? "longrope" : type);
@@ -218,13 +223,15 @@ final class FolderMapping {
         value(at + "truncate").ifPresent(v -> key("rope.scaling.yarn_truncate", v));
         Optional<Double> attention = real(at + "attention_factor");
         if (type.equals("yarn")) {
-            attention = attention.or(() -> real(at + "mscale").flatMap(m -> real(at + "mscale_all_dim").map(all -> mscale(at, m) / mscale(at, all))));
+            attention = attention
+                    .or(() -> real(at + "mscale").flatMap(m -> real(at + "mscale_all_dim").map(all -> mscale(at, m) / mscale(at, all))));
         }
         if (numbers.isEmpty()) {
             double trained = original.orElseThrow(() -> bad("original_max_position_embeddings", "is missing, which longrope needs"));
             double factor = context / trained;
             if (attention.isEmpty()) attention = Optional.of(factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(trained)));
-            view.add(factors("rope_factors_long.weight", at + "long_factor")).add(factors("rope_factors_short.weight", at + "short_factor"));
+            view.add(factors("rope_factors_long.weight", at + "long_factor"))
+                    .add(factors("rope_factors_short.weight", at + "short_factor"));
         }
         attention.ifPresent(a -> key("rope.scaling.attn_factor", a));
     }
@@ -268,7 +275,8 @@ final class FolderMapping {
     private @Nullable String gguf(String name) {
         if (COMPUTED.matcher(name).matches()) return null;
         Matcher in = LAYER.matcher(name);
-        if (in.matches()) return "blk." + Integer.parseInt(in.group(1)) + "." + layer.getOrDefault(in.group(2), in.group(2)) + "." + in.group(3);
+        if (in.matches())
+            return "blk." + Integer.parseInt(in.group(1)) + "." + layer.getOrDefault(in.group(2), in.group(2)) + "." + in.group(3);
         Matcher out = OUTSIDE.matcher(name);
         String module = out.matches() ? outside.get(out.group(1)) : null;
         return module == null ? name : module + "." + out.group(2);

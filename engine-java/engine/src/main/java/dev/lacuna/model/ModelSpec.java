@@ -112,7 +112,8 @@ public record ModelSpec(String family, String name, int vocabulary, int dim, int
 
     /** The same model with another function in its feed-forward blocks. */
     public ModelSpec withActivation(Activation f) {
-        return new ModelSpec(family, name, vocabulary, dim, headSize, layers, f, norms, normEps, embeddingScale, positionOffset, attentionScale,
+        return new ModelSpec(family, name, vocabulary, dim, headSize, layers, f, norms, normEps, embeddingScale, positionOffset,
+                attentionScale,
                 attentionCap, logitCap, contextLength);
     }
 
@@ -124,7 +125,8 @@ public record ModelSpec(String family, String name, int vocabulary, int dim, int
 
     /** The same model with other attention scores. */
     public ModelSpec withAttention(float scale, float cap) {
-        return new ModelSpec(family, name, vocabulary, dim, headSize, layers, activation, norms, normEps, embeddingScale, positionOffset, scale,
+        return new ModelSpec(family, name, vocabulary, dim, headSize, layers, activation, norms, normEps, embeddingScale, positionOffset,
+                scale,
                 cap, logitCap, contextLength);
     }
 

@@ -32,7 +32,7 @@ record Shape(Reading file, Keys keys, int dim, int headSize, int context, int[] 
         Keys keys = new Keys(file, architecture + ".");
         for (String key : REFUSED) {
             Object v = keys.value(key).orElse(0L);
-            boolean off = v.equals(false) || v instanceof Number n && n.doubleValue() == 0;
+            boolean off = v.equals(false) || (v instanceof Number n && n.doubleValue() == 0);
             if (!off) throw keys.bad(key, "is " + v + ": that is not supported, a dense decoder without it is");
         }
         if (!keys.flag("attention.causal").orElse(true)) throw keys.bad("attention.causal", "is false: only causal attention is supported");
@@ -127,7 +127,8 @@ record Shape(Reading file, Keys keys, int dim, int headSize, int context, int[] 
     private float[] divisors(String name, int dims) {
         Tensor t = file.tensor(name);
         if (t.rows() * (long) t.cols() != dims / 2) {
-            throw new ModelException(file.name() + ": " + name + " has " + t.rows() * (long) t.cols() + " values for " + dims / 2 + " pairs");
+            throw new ModelException(
+                    file.name() + ": " + name + " has " + t.rows() * (long) t.cols() + " values for " + dims / 2 + " pairs");
         }
         return t.toFloats();
     }
@@ -156,7 +157,8 @@ record Shape(Reading file, Keys keys, int dim, int headSize, int context, int[] 
 
     private ModelSpec spec(String family, Activation usual, List<Layer> layers, Norm.Kind norms, double eps) {
         Tensor embedding = file.tensor("token_embd.weight");
-        if (embedding.cols() != dim) throw keys.bad("embedding_length", "is " + dim + ", token_embd.weight has " + embedding.cols() + " columns");
+        if (embedding.cols() != dim)
+            throw keys.bad("embedding_length", "is " + dim + ", token_embd.weight has " + embedding.cols() + " columns");
         keys.has("vocab_size"); // token_embd.weight says it
         String name = file.key("general.name") instanceof String s ? s : file.name();
         return new ModelSpec(family, name, embedding.rows(), dim, headSize, layers, activation(usual), norms, (float) eps, 1, 0,

@@ -28,7 +28,8 @@ final class Codecs {
                 new SuperBlocks(Format.Q5_K, new Plane(48, 4, 32), new Plane(16, 1, 32)), //
                 new SuperBlocks(Format.Q6_K, new Plane(0, 4, 64), new Plane(128, 2, 32))));
         for (Format format : Format.ALL) {
-            if (format.kind() == Format.Kind.INTEGER) codecs.add(format.rowHeader() > 0 ? new IntegerRows(format) : IntegerGroups.of(format));
+            if (format.kind() == Format.Kind.INTEGER)
+                codecs.add(format.rowHeader() > 0 ? new IntegerRows(format) : IntegerGroups.of(format));
         }
         Map<Format, Codec> table = new LinkedHashMap<>();
         for (Codec codec : codecs) table.put(codec.format(), codec);

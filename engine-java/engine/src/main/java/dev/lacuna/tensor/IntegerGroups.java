@@ -59,7 +59,8 @@ record IntegerGroups(Format format, Plane plane, boolean signed) implements Code
         }
         int top = (1 << format.bits()) - 1;
         float scale = scale((float) ((most - least) / top));
-        if (!Float.isFinite(scale * top)) throw new IllegalArgumentException(format + " cannot hold the range from " + least + " to " + most);
+        if (!Float.isFinite(scale * top))
+            throw new IllegalArgumentException(format + " cannot hold the range from " + least + " to " + most);
         int zero = least() + (int) Math.clamp(Math.rint(-least / scale), 0.0, top);
         to.asSlice(block, format.bytes()).fill((byte) 0);
         to.set(Codecs.FLOAT, block, scale);

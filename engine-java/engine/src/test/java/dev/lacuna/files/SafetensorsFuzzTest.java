@@ -68,10 +68,13 @@ class SafetensorsFuzzTest {
 
     /** What the fuzzer starts from. */
     private static Map<String, SafetensorsWriter> seeds() {
-        SafetensorsWriter floats = new SafetensorsWriter().raw("\"__metadata__\":{\"format\":\"pt\"}").tensor("a", Format.F32, new float[6], 2, 3)
-                .tensor("b", Format.F16, new float[4], 4).tensor("c", Format.BF16, new float[8], 2, 2, 2).tensor("d", Format.F32, new float[1]);
+        SafetensorsWriter floats = new SafetensorsWriter().raw("\"__metadata__\":{\"format\":\"pt\"}")
+                .tensor("a", Format.F32, new float[6], 2, 3)
+                .tensor("b", Format.F16, new float[4], 4).tensor("c", Format.BF16, new float[8], 2, 2, 2)
+                .tensor("d", Format.F32, new float[1]);
         SafetensorsWriter bytes = new SafetensorsWriter().tensor("m.weight", "I8", new byte[64], 2, 32)
-                .tensor("m.weight_scale", Format.BF16, new float[2], 2, 1).tensor("other", "F64", new byte[8], 1).tensor("none", "U8", new byte[0], 0);
+                .tensor("m.weight_scale", Format.BF16, new float[2], 2, 1).tensor("other", "F64", new byte[8], 1)
+                .tensor("none", "U8", new byte[0], 0);
         SafetensorsWriter packed = new SafetensorsWriter().tensor("m.weight_packed", "I32", new byte[64], 2, 8)
                 .tensor("m.weight_scale", Format.F16, new float[4], 2, 2)
                 .tensor("m.weight_shape", "I64", new byte[]{2, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0}, 2)

@@ -45,7 +45,8 @@ class SafetensorsTest {
     void tensorsAreSlicesOfTheFile() throws IOException {
         float[] values = {1, -2, 0.5f, 0, 3, 4};
         weights(new SafetensorsWriter().tensor("matrix", Format.F32, values, 2, 3).tensor("half", Format.F16, values, 6)
-                .tensor("brain", Format.BF16, values, 1, 2, 3).tensor("scalar", Format.F32, new float[]{7}).tensor("wide", "F64", new byte[8], 1)
+                .tensor("brain", Format.BF16, values, 1, 2, 3).tensor("scalar", Format.F32, new float[]{7})
+                .tensor("wide", "F64", new byte[8], 1)
                 .tensor("empty", Format.F32, new float[0], 0, 4).bytes());
         try (ModelFile file = ModelFile.open(folder)) {
             assertEquals(List.of("matrix", "half", "brain", "scalar", "wide", "empty"), List.copyOf(file.names()));
@@ -63,12 +64,15 @@ class SafetensorsTest {
 
     static Stream<Arguments> bad() {
         String tensor = "{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}";
-        return Stream.of(Arguments.of("not an object", "[]", "does not begin with {"), Arguments.of("cut off", "{\"a\":" + tensor, "malformed"),
-                Arguments.of("text behind", "{\"a\":" + tensor + "} x", "malformed"), Arguments.of("object behind", "{\"a\":" + tensor + "}{}", "goes on"),
+        return Stream.of(Arguments.of("not an object", "[]", "does not begin with {"),
+                Arguments.of("cut off", "{\"a\":" + tensor, "malformed"),
+                Arguments.of("text behind", "{\"a\":" + tensor + "} x", "malformed"),
+                Arguments.of("object behind", "{\"a\":" + tensor + "}{}", "goes on"),
                 Arguments.of("twice", "{\"a\":" + tensor + ",\"a\":" + tensor + "}", "uplicate"),
                 Arguments.of("twice by escapes", "{\"a\":" + tensor + ",\"\\u0061\":" + tensor + "}", "uplicate"),
                 Arguments.of("hole", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "hole"),
-                Arguments.of("overlap", "{\"a\":" + tensor + ",\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "overlaps"),
+                Arguments.of("overlap", "{\"a\":" + tensor + ",\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
+                        "overlaps"),
                 Arguments.of("short of the end", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "its tensors end"),
                 Arguments.of("past the end", "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}", "truncated"),
                 Arguments.of("shape against offsets", "{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}", "takes 12 bytes"),
@@ -79,8 +83,10 @@ class SafetensorsTest {
                         "{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[9223372036854775807,9223372036854775807]}}", "overflows"),
                 Arguments.of("negative", "{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}}", "negative"),
                 Arguments.of("fraction", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2.0],\"data_offsets\":[0,8]}}", "whole number"),
-                Arguments.of("over 63 bits", "{\"a\":{\"dtype\":\"F32\",\"shape\":[18446744073709551616],\"data_offsets\":[0,8]}}", "malformed"),
-                Arguments.of("many dimensions", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,2],\"data_offsets\":[0,8]}}", "more than 8"),
+                Arguments.of("over 63 bits", "{\"a\":{\"dtype\":\"F32\",\"shape\":[18446744073709551616],\"data_offsets\":[0,8]}}",
+                        "malformed"),
+                Arguments.of("many dimensions", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,2],\"data_offsets\":[0,8]}}",
+                        "more than 8"),
                 Arguments.of("type", "{\"a\":{\"dtype\":\"F4\",\"shape\":[2],\"data_offsets\":[0,8]}}", "\"F4\""),
                 Arguments.of("field", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"x\":1}}", "unknown"),
                 Arguments.of("no offsets", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", "needs"),
@@ -123,7 +129,8 @@ class SafetensorsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"../out.safetensors", "sub/out.safetensors", "/etc/passwd", "..", "out.bin", "sub\\\\out.safetensors", ".safetensors",
+    @ValueSource(strings = {"../out.safetensors", "sub/out.safetensors", "/etc/passwd", "..", "out.bin", "sub\\\\out.safetensors",
+            ".safetensors",
             "absent.safetensors"})
     void shardsOutsideTheFolderAreRefused(String name) throws IOException {
         Path inner = Files.createDirectory(folder.resolve("inner"));
@@ -173,7 +180,8 @@ class SafetensorsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"{\"a\":1,\"a\":2}", "{\"a.b\":1,\"a\":{\"b\":2}}", "[]", "{", "{} {}", "{\"a\":123456789012345678901234567890}",
+    @ValueSource(strings = {"{\"a\":1,\"a\":2}", "{\"a.b\":1,\"a\":{\"b\":2}}", "[]", "{", "{} {}",
+            "{\"a\":123456789012345678901234567890}",
             "{\"a\":NaN}"})
     void malformedConfigurationsAreRefused(String config) throws IOException {
         file("config.json", config);
@@ -206,7 +214,8 @@ class SafetensorsTest {
             assertTrue(file.chatTemplate().isEmpty());
             file("tokenizer_config.json", "{\"chat_template\":\"one\"}");
             assertEquals("one", file.chatTemplate().orElseThrow());
-            file("tokenizer_config.json", "{\"chat_template\":[{\"name\":\"rag\",\"template\":\"r\"},{\"name\":\"default\",\"template\":\"two\"}]}");
+            file("tokenizer_config.json",
+                    "{\"chat_template\":[{\"name\":\"rag\",\"template\":\"r\"},{\"name\":\"default\",\"template\":\"two\"}]}");
             assertEquals("two", file.chatTemplate().orElseThrow());
             file("chat_template.json", "{\"chat_template\":\"three\"}");
             assertEquals("three", file.chatTemplate().orElseThrow());
@@ -224,7 +233,8 @@ class SafetensorsTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {"{\"quantization_config\":{\"quant_method\":\"gptq\"}}|gptq", "{\"quantization_config\":{\"quant_method\":\"awq\"}}|awq",
+    @CsvSource(delimiter = '|', value = {"{\"quantization_config\":{\"quant_method\":\"gptq\"}}|gptq",
+            "{\"quantization_config\":{\"quant_method\":\"awq\"}}|awq",
             "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\"}}|float-quantized",
             "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"quantization_status\":\"frozen\"}}|frozen",
             "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"sparsity_config\":{\"format\":\"sparse-24-bitmask\"}}}|sparse-24-bitmask"})
@@ -235,9 +245,11 @@ class SafetensorsTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {"{\"num_bits\":3,\"strategy\":\"channel\"}|3 bits", "{\"num_bits\":8,\"type\":\"float\"}|\"float\"",
+    @CsvSource(delimiter = '|', value = {"{\"num_bits\":3,\"strategy\":\"channel\"}|3 bits",
+            "{\"num_bits\":8,\"type\":\"float\"}|\"float\"",
             "{\"num_bits\":4,\"strategy\":\"group\",\"group_size\":16}|16 is not supported",
-            "{\"num_bits\":4,\"strategy\":\"block\"}|\"block\"", "{\"num_bits\":4,\"strategy\":\"group\",\"group_size\":32,\"actorder\":\"group\"}|g_idx"})
+            "{\"num_bits\":4,\"strategy\":\"block\"}|\"block\"",
+            "{\"num_bits\":4,\"strategy\":\"group\",\"group_size\":32,\"actorder\":\"group\"}|g_idx"})
     void otherSchemesAreRefused(String weights, String reason) throws IOException {
         file("config.json", quantization(weights));
         weights(new SafetensorsWriter().bytes());
@@ -245,7 +257,8 @@ class SafetensorsTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {"m.weight_g_idx|I32|4|1|g_idx", "m.weight|I8|32|32|not a matrix", "m.weight_scale|F32|4|1|not compressed"})
+    @CsvSource(delimiter = '|', value = {"m.weight_g_idx|I32|4|1|g_idx", "m.weight|I8|32|32|not a matrix",
+            "m.weight_scale|F32|4|1|not compressed"})
     void partsThatFitNothingAreRefused(String name, String type, int bytes, long size, String reason) throws IOException {
         file("config.json", quantization("{\"num_bits\":8,\"strategy\":\"channel\"}"));
         weights(new SafetensorsWriter().tensor(name, type, new byte[bytes], size).bytes());
@@ -257,7 +270,8 @@ class SafetensorsTest {
         file("config.json", quantization("{\"num_bits\":8,\"strategy\":\"channel\"}"));
         weights(new SafetensorsWriter().tensor("m.weight", "I8", new byte[64], 2, 32).bytes());
         assertTrue(refused().contains("no weight_scale"), refused());
-        weights(new SafetensorsWriter().tensor("m.weight", "I8", new byte[64], 2, 32).tensor("m.weight_scale", Format.F32, new float[3], 3).bytes());
+        weights(new SafetensorsWriter().tensor("m.weight", "I8", new byte[64], 2, 32).tensor("m.weight_scale", Format.F32, new float[3], 3)
+                .bytes());
         assertTrue(refused().contains("fits none of the schemes") && refused().contains("8 bits, a scale for a row, symmetric"), refused());
         file("config.json", "{}");
         try (ModelFile file = ModelFile.open(folder)) {

@@ -65,7 +65,8 @@ public abstract class FamilyConformance {
     private record Golden(String name, JsonNode json, float[] rows) {
         static Golden of(String name) {
             try {
-                FloatBuffer f = ByteBuffer.wrap(Files.readAllBytes(FAMILIES.resolve(name).resolve("logits.f32"))).order(ByteOrder.LITTLE_ENDIAN)
+                FloatBuffer f = ByteBuffer.wrap(Files.readAllBytes(FAMILIES.resolve(name).resolve("logits.f32")))
+                        .order(ByteOrder.LITTLE_ENDIAN)
                         .asFloatBuffer();
                 float[] rows = new float[f.remaining()];
                 f.get(rows);
@@ -124,6 +125,11 @@ public abstract class FamilyConformance {
         }
     }
 
+    /** Each checkpoint as GGUF, and with a slash as a Hugging Face folder. */
+    static Stream<String> forms() throws IOException {
+        return families().flatMap(name -> Stream.of(name, name + "/"));
+    }
+
     // ---- running
 
     /** What a control changes: the spec, the weights, or both. */
@@ -139,12 +145,13 @@ public abstract class FamilyConformance {
     private <T> T open(String name, int positions, Change change, Use<T> use) {
         int blocks = KvSpec.blocksFor(positions);
         Limits limits = new Limits(CHUNK, 1, CHUNK, blocks);
-        try (ModelFile file = ModelFile.open(FAMILIES.resolve(name).resolve("model.gguf"));
+        Path folder = FAMILIES.resolve(name);
+        try (ModelFile file = ModelFile.open(name.endsWith("/") ? folder : folder.resolve("model.gguf"));
                 CheckedOps ops = Backends.find().open(new OpsOptions(2, kernels(), false))) {
             Reading reading = new Reading(file);
             ModelSpec read = Decoder.spec(file);
             ModelSpec spec = change.spec.apply(read);
-            Weights weights = change.weights.apply(Family.of(reading).weights(reading, read));
+            Weights weights = change.weights.apply(Families.of(reading).weights(reading, read));
             Decoder decoder = new Decoder(spec, weights, ops, positions, InputPolicy.F32, UnaryOperator.identity());
             try (KvPool kv = ops.kv(spec.kv(KvType.F32), blocks + 1); ForwardPass pass = decoder.pass(limits, kv)) {
                 return use.with(pass, new Batch(limits), IntStream.rangeClosed(1, blocks).map(b -> blocks + 1 - b).toArray());
@@ -182,7 +189,7 @@ public abstract class FamilyConformance {
     }
 
     @ParameterizedTest
-    @MethodSource("families")
+    @MethodSource("forms")
     void firstPositions(String name) {
         double error = error(Golden.of(name), false, Change.NONE);
         System.out.printf("%s, %s: NMSE %.1e at positions 0 to 64%n", kernels(), name, error);
@@ -200,7 +207,7 @@ public abstract class FamilyConformance {
     }
 
     @ParameterizedTest
-    @MethodSource("families")
+    @MethodSource("forms")
     void greedyTokens(String name) {
         Golden g = Golden.of(name);
         int[] golden = g.greedy();
@@ -282,7 +289,8 @@ public abstract class FamilyConformance {
     static Stream<Arguments> features() {
         UnaryOperator<AttentionBlock> sameAttention = UnaryOperator.identity();
         UnaryOperator<FeedForward> sameFfn = UnaryOperator.identity();
-        UnaryOperator<AttentionBlock> noQkvBias = a -> new AttentionBlock(a.norm(), unbiased(a.q()), unbiased(a.k()), unbiased(a.v()), a.heads(),
+        UnaryOperator<AttentionBlock> noQkvBias = a -> new AttentionBlock(a.norm(), unbiased(a.q()), unbiased(a.k()), unbiased(a.v()),
+                a.heads(),
                 a.output(), a.post());
         UnaryOperator<AttentionBlock> noOutputBias = a -> new AttentionBlock(a.norm(), a.q(), a.k(), a.v(), a.heads(), unbiased(a.output()),
                 a.post());
@@ -292,7 +300,8 @@ public abstract class FamilyConformance {
         UnaryOperator<AttentionBlock> noPostAttention = a -> new AttentionBlock(a.norm(), a.q(), a.k(), a.v(), a.heads(), a.output(), null);
         UnaryOperator<FeedForward> noPostFfn = f -> new FeedForward(f.norm(), f.gate(), f.up(), f.down(), null);
         UnaryOperator<FeedForward> noGate = f -> new FeedForward(f.norm(), null, f.up(), f.down(), f.post());
-        UnaryOperator<FeedForward> swapped = f -> new FeedForward(f.norm(), f.up(), f.gate() == null ? f.up() : f.gate(), f.down(), f.post());
+        UnaryOperator<FeedForward> swapped = f -> new FeedForward(f.norm(), f.up(), f.gate() == null ? f.up() : f.gate(), f.down(),
+                f.post());
         UnaryOperator<Layer> noWindow = l -> l.withWindow(0);
         UnaryOperator<RopeSpec> plain = r -> r.withScaling(new Scaling.None());
         Stream.Builder<Arguments> all = Stream.builder();
@@ -327,7 +336,8 @@ public abstract class FamilyConformance {
         }
         all.add(spec("gemma2", "soft cap of scores", false, s -> s.withAttention(s.attentionScale(), 0)));
         all.add(spec("gemma2", "soft cap of logits", false, s -> s.withLogitCap(0)));
-        all.add(layers("gemma3", "rotation of layers with a window", false, l -> l.withRope(new RopeSpec(16, 1e6, false, new Scaling.None()))));
+        all.add(layers("gemma3", "rotation of layers with a window", false,
+                l -> l.withRope(new RopeSpec(16, 1e6, false, new Scaling.None()))));
         for (String scaled : List.of("llama-linear", "llama-yarn", "llama-llama3", "gemma3", "phi3-longrope")) {
             all.add(rope(scaled, "RoPE scaling", false, plain));
             all.add(rope(scaled, "RoPE scaling, far", true, plain));
@@ -363,6 +373,6 @@ public abstract class FamilyConformance {
                 assertEquals(List.of(), Decoder.unused(file), name);
             }
         }
-        assertEquals(new HashSet<>(Family.ALL.stream().flatMap(f -> f.architectures().stream()).toList()), made);
+        assertEquals(new HashSet<>(Families.ALL.stream().flatMap(f -> f.architectures().stream()).toList()), made);
     }
 }

@@ -120,7 +120,8 @@ class FolderTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {"model_type|\"mamba\"|llama", "torch_dtype|\"float8_e4m3fn\"|bfloat16", "dtype|\"int8\"|bfloat16",
-            "rope_scaling|{\"rope_type\":\"spiral\",\"factor\":2}|llama3", "hidden_act|\"mish\"|gelu_new", "hidden_size|\"many\"|embedding_length",
+            "rope_scaling|{\"rope_type\":\"spiral\",\"factor\":2}|llama3", "hidden_act|\"mish\"|gelu_new",
+            "hidden_size|\"many\"|embedding_length",
             "num_local_experts|8|expert_count", "num_attention_heads|3|share", "vocab_size|null|"})
     void whatIsNotSupportedIsRefused(String key, String value, String supported) {
         Path gguf = new TinyLlama().write(folder, 1);
@@ -157,7 +158,8 @@ class FolderTest {
         Path gguf = writer.write(folder.resolve("scaled.gguf"));
         Path old = new TinyFolder().config("rope_theta", 5000.0).config("rope_scaling", json).write(gguf, folder.resolve("old"));
         assertTrue(difference(old, gguf) < 1e-12);
-        Path fresh = new TinyFolder().config("rope_parameters", json.replace("{", "{\"rope_theta\":5000.0,")).write(gguf, folder.resolve("fresh"));
+        Path fresh = new TinyFolder().config("rope_parameters", json.replace("{", "{\"rope_theta\":5000.0,")).write(gguf,
+                folder.resolve("fresh"));
         assertTrue(difference(fresh, gguf) < 1e-12);
         Path plain = new TinyFolder().config("rope_theta", 5000.0).write(gguf, folder.resolve("plain"));
         assertTrue(difference(plain, gguf) > 1e-6, "the scaling changes nothing here");

@@ -17,17 +17,21 @@ import java.util.Map;
 /** Writes the Llama of a GGUF file as a Hugging Face folder. */
 public final class TinyFolder {
     private static final Map<String, String> MODULES = Map.of("attn_norm", "input_layernorm", "attn_q", "self_attn.q_proj", "attn_k",
-            "self_attn.k_proj", "attn_v", "self_attn.v_proj", "attn_output", "self_attn.o_proj", "ffn_norm", "post_attention_layernorm", "ffn_gate",
+            "self_attn.k_proj", "attn_v", "self_attn.v_proj", "attn_output", "self_attn.o_proj", "ffn_norm", "post_attention_layernorm",
+            "ffn_gate",
             "mlp.gate_proj", "ffn_up", "mlp.up_proj", "ffn_down", "mlp.down_proj");
-    private static final Map<String, String> OUTSIDE = Map.of("token_embd", "model.embed_tokens", "output_norm", "model.norm", "output", "lm_head");
+    private static final Map<String, String> OUTSIDE = Map.of("token_embd", "model.embed_tokens", "output_norm", "model.norm", "output",
+            "lm_head");
 
     private final Map<String, String> config = new LinkedHashMap<>();
     private Format format = Format.F32;
     private int shards = 1;
 
     public TinyFolder() {
-        config("model_type", "\"llama\"").config("hidden_size", TinyLlama.DIM).config("num_hidden_layers", 3).config("num_attention_heads", 4)
-                .config("num_key_value_heads", 2).config("intermediate_size", 96).config("rms_norm_eps", 1e-5).config("head_dim", TinyLlama.HEAD)
+        config("model_type", "\"llama\"").config("hidden_size", TinyLlama.DIM).config("num_hidden_layers", 3)
+                .config("num_attention_heads", 4)
+                .config("num_key_value_heads", 2).config("intermediate_size", 96).config("rms_norm_eps", 1e-5)
+                .config("head_dim", TinyLlama.HEAD)
                 .config("max_position_embeddings", TinyLlama.CONTEXT).config("vocab_size", TinyLlama.VOCABULARY)
                 .config("tie_word_embeddings", false).config("torch_dtype", "\"float32\"");
     }
@@ -64,7 +68,8 @@ public final class TinyFolder {
                 if (name.endsWith("attn_q.weight") || name.endsWith("attn_k.weight")) values = halves(values, t.rows(), t.cols());
                 boolean vector = t.rows() == 1;
                 int shard = map.size() % shards;
-                writers.get(shard).tensor(name(name), vector ? Format.F32 : format, values, vector ? new long[]{t.cols()} : new long[]{t.rows(), t.cols()});
+                writers.get(shard).tensor(name(name), vector ? Format.F32 : format, values,
+                        vector ? new long[]{t.cols()} : new long[]{t.rows(), t.cols()});
                 map.add("\"%s\":\"%s\"".formatted(name(name), shard(shard)));
             }
             Files.createDirectories(folder);

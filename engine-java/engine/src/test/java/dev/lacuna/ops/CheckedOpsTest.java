@@ -196,10 +196,13 @@ class CheckedOpsTest {
         all.add(wrong("run", STATE, "two steps at once", h -> h.run(h.batch(), () -> {})));
 
         all.add(wrong("embed", STATE, "embed: the weight was not placed here", h -> h.ops.embed(Embedding.of(h.foreignWeight), h.x)));
-        all.add(wrong("embed", ARGUMENT, "embed: the weight was placed for [PRODUCT], not for EMBED", h -> h.ops.embed(Embedding.of(h.square), h.x)));
+        all.add(wrong("embed", ARGUMENT, "embed: the weight was placed for [PRODUCT], not for EMBED",
+                h -> h.ops.embed(Embedding.of(h.square), h.x)));
         all.add(wrong("embed", ARGUMENT, "embed: x has 64 columns, needs 32", h -> h.ops.embed(Embedding.of(h.embedding), h.wide)));
-        all.add(wrong("embed", STATE, "embed: x is not an activation of an open workspace here", h -> h.ops.embed(Embedding.of(h.embedding), h.gone)));
-        all.add(wrong("embed", ARGUMENT, "embed: the step has 3 rows, x has room for 1", h -> h.ops.embed(Embedding.of(h.embedding), h.tiny)));
+        all.add(wrong("embed", STATE, "embed: x is not an activation of an open workspace here",
+                h -> h.ops.embed(Embedding.of(h.embedding), h.gone)));
+        all.add(wrong("embed", ARGUMENT, "embed: the step has 3 rows, x has room for 1",
+                h -> h.ops.embed(Embedding.of(h.embedding), h.tiny)));
 
         all.add(wrong("embed", ARGUMENT, "embed: the weight was placed for [PRODUCT], not for EMBED",
                 h -> h.ops.embed(new Embedding(h.embedding, 1, h.square, 0), h.x)));

@@ -318,7 +318,8 @@ class FakeDevice implements Ops {
     @Override
     public void embed(Embedding e, Act x) {
         Weight learned = e.positions();
-        capture("embed", () -> kernels.embed(new Embedding(at(e.table()), e.scale(), learned == null ? null : at(learned), e.offset()), at(x)),
+        capture("embed",
+                () -> kernels.embed(new Embedding(at(e.table()), e.scale(), learned == null ? null : at(learned), e.offset()), at(x)),
                 e, x);
     }
 

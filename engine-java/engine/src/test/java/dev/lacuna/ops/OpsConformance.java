@@ -155,7 +155,9 @@ public abstract class OpsConformance {
     @ParameterizedTest
     @MethodSource("formatsAndInputs")
     void wholeNumbersAreExact(Format format, Input input) {
-        int[] widths = format.group() == 1 ? new int[]{1, 33, 172, 576} : new int[]{format.group(), 3 * format.group(), 18 * format.group()};
+        int[] widths = format.group() == 1
+                ? new int[]{1, 33, 172, 576}
+                : new int[]{format.group(), 3 * format.group(), 18 * format.group()};
         for (int cols : widths) {
             for (int[] pair : new int[][]{{1, 1}, {33, 1}, {31, 8}, {33, 9}, {5, 33}, {172, 3}}) {
                 String what = "whole %s x %s, %d x %d, %d rows".formatted(format, input, pair[0], cols, pair[1]);

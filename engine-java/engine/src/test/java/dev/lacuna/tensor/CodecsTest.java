@@ -158,7 +158,8 @@ class CodecsTest {
     /** The bytes of a row by hand. */
     @Test
     void integersLieAsTheFormatSays() {
-        byte[] row = ByteBuffer.allocate(7).order(ByteOrder.LITTLE_ENDIAN).putFloat(0.5f).put((byte) -128).put((byte) 127).put((byte) 3).array();
+        byte[] row = ByteBuffer.allocate(7).order(ByteOrder.LITTLE_ENDIAN).putFloat(0.5f).put((byte) -128).put((byte) 127).put((byte) 3)
+                .array();
         assertArrayEquals(new float[]{-64, 63.5f, 1.5f}, decode(Format.I8_ROW, row));
         byte[] nibbles = new byte[21];
         ByteBuffer.wrap(nibbles).order(ByteOrder.LITTLE_ENDIAN).putFloat(2).put((byte) 3);
