@@ -2,10 +2,13 @@ package dev.lacuna;
 
 import dev.lacuna.generate.ContextFullException;
 import dev.lacuna.generate.Generation;
+import dev.lacuna.generate.GenerationException;
 import dev.lacuna.generate.Sampling;
 import dev.lacuna.text.Message;
+import dev.lacuna.text.ThinkingSplitter;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -20,6 +23,7 @@ public final class Chat implements AutoCloseable {
     private final List<Message> messages = new ArrayList<>();
     private @Nullable String system;
     private @Nullable Generation answering;
+    private List<Message> asked = List.of();
     private Sampling sampling = Sampling.GREEDY.withTemperature(0.6).withTopP(0.95).withMinP(0.05);
     private Overflow overflow = Overflow.REFUSE;
 
@@ -73,12 +77,35 @@ public final class Chat implements AutoCloseable {
         messages.clear();
     }
 
-    /** Adds the answer before this turn to the history. */
+    /**
+     * A splitter for the pieces of the answer that was asked for last: thinking apart from what is meant for the reader. The history keeps the two apart
+     * as well, thinking as {@code reasoning_content} of its message.
+     */
+    public ThinkingSplitter splitter() {
+        return model.splitter(asked);
+    }
+
+    /** Adds the answer before this turn to the history; one that failed was never said. */
     private void settle() {
         Generation last = answering;
         if (last == null) return;
         answering = null;
-        messages.add(Message.assistant(last.result().text()));
+        String text;
+        try {
+            text = last.result().text();
+        } catch (GenerationException e) {
+            messages.removeLast();
+            return;
+        }
+        ThinkingSplitter splitter = splitter();
+        List<ThinkingSplitter.Part> parts = new ArrayList<>(splitter.add(text));
+        parts.addAll(splitter.finish());
+        StringBuilder thinking = new StringBuilder();
+        StringBuilder answer = new StringBuilder();
+        for (ThinkingSplitter.Part p : parts) (p.kind() == ThinkingSplitter.Kind.THINKING ? thinking : answer).append(p.text());
+        messages.add(thinking.isEmpty()
+                ? Message.assistant(answer.toString())
+                : new Message(Message.ASSISTANT, answer.toString(), Map.of("reasoning_content", thinking.toString())));
     }
 
     /**
@@ -108,6 +135,7 @@ public final class Chat implements AutoCloseable {
                 prompt = model.encode(history());
             }
         }
+        asked = history();
         return model.generate(prompt, sampling);
     }
 

@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.util.HashSet;
 import java.util.Optional;
 import java.util.Set;
+import tools.jackson.databind.JsonNode;
 
 /** What a model's file says of text: its tokenizer and its chat template. */
 final class FileText {
@@ -58,6 +59,18 @@ final class FileText {
             if (!eos.isEmpty()) break;
         }
         return tokenizer.withEos(eos);
+    }
+
+    /** The text of the token that ends a sequence, as templates write it; empty where there is none. */
+    static String eos(ModelFile file, Tokenizer tokenizer) {
+        if (file instanceof Safetensors folder) {
+            JsonNode named = folder.json("tokenizer_config.json").map(c -> c.get("eos_token")).orElse(null);
+            if (named != null && named.isString()) return named.asString();
+            if (named != null && named.path("content").isString()) return named.path("content").asString();
+        } else if (file.metadata().get("tokenizer.ggml.eos_token_id") instanceof Long id && id >= 0 && id < tokenizer.size()) {
+            return tokenizer.piece(id.intValue());
+        }
+        return tokenizer.eos().stream().sorted().findFirst().map(tokenizer::piece).orElse("");
     }
 
     private static long[] ids(Safetensors folder, String key) {

@@ -13,10 +13,12 @@ import dev.lacuna.ops.Backends;
 import dev.lacuna.ops.CheckedOps;
 import dev.lacuna.text.ChatTemplate;
 import dev.lacuna.text.Message;
+import dev.lacuna.text.ThinkingSplitter;
 import dev.lacuna.text.Tokenizer;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
@@ -183,9 +185,15 @@ public final class Lacuna implements AutoCloseable {
                     spec.name()
                             + " has no chat template; name one (--template chatml, alpaca, vicuna, ...) or generate from a plain prompt");
         }
-        String bos = tokenizer.bos() < 0 ? "" : tokenizer.piece(tokenizer.bos());
-        String eos = tokenizer.eos().stream().sorted().findFirst().map(tokenizer::piece).orElse("");
-        return template.render(messages, true, Map.of("bos_token", bos, "eos_token", eos));
+        Map<String, Object> variables = new HashMap<>(options.variables());
+        variables.put("bos_token", tokenizer.bos() < 0 ? "" : tokenizer.piece(tokenizer.bos()));
+        variables.put("eos_token", FileText.eos(file, tokenizer));
+        return template.render(messages, true, variables);
+    }
+
+    /** A splitter of thinking and answer for what follows these messages, by the markers of the model's template. */
+    public ThinkingSplitter splitter(List<Message> messages) {
+        return ThinkingSplitter.of(template == null ? "" : template.source(), template == null ? "" : render(messages));
     }
 
     /** Ids of a conversation; special tokens that a message spells out stay text, so that nobody can write another's turn. */

@@ -5,6 +5,9 @@ import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.KvType;
 import dev.lacuna.ops.OpsOptions;
 import dev.lacuna.tensor.Format;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,28 +21,30 @@ import org.jspecify.annotations.Nullable;
  * @param weights     re-encode every matrix at load; null: as the file has them
  * @param layers      numbers of the layers to keep, rising; null: all
  * @param template    name of a chat template for files without one ({@code chatml}, {@code alpaca}, ...); null: the file's
+ * @param variables   what chat templates are told beside the messages: {@code enable_thinking}, {@code tools}, ...; plain data
  * @param progress    told of downloads and other long work
  */
 public record Options(int context, int sessions, OpsOptions kernels, KvType kv, InputPolicy activations, @Nullable Format weights,
         int @Nullable [] layers,
-        @Nullable String template, Progress progress) {
+        @Nullable String template, Map<String, Object> variables, Progress progress) {
     /** The context where none is asked for and the model has more. */
     public static final int DEFAULT_CONTEXT = 8192;
 
     public static final Options DEFAULT = new Options(0, 1, OpsOptions.DEFAULT, KvType.F16, InputPolicy.I8, null, null, null,
-            Progress.NONE);
+            Map.of(), Progress.NONE);
 
     public Options {
         if (context < 0) throw new IllegalArgumentException("context must not be negative: " + context);
+        variables = Collections.unmodifiableMap(new LinkedHashMap<>(variables));
         if (sessions < 1) throw new IllegalArgumentException("sessions must be positive: " + sessions);
     }
 
     public Options withContext(int tokens) {
-        return new Options(tokens, sessions, kernels, kv, activations, weights, layers, template, progress);
+        return new Options(tokens, sessions, kernels, kv, activations, weights, layers, template, variables, progress);
     }
 
     public Options withSessions(int n) {
-        return new Options(context, n, kernels, kv, activations, weights, layers, template, progress);
+        return new Options(context, n, kernels, kv, activations, weights, layers, template, variables, progress);
     }
 
     public Options withThreads(int threads) {
@@ -52,30 +57,35 @@ public record Options(int context, int sessions, OpsOptions kernels, KvType kv, 
     }
 
     public Options withKernels(OpsOptions o) {
-        return new Options(context, sessions, o, kv, activations, weights, layers, template, progress);
+        return new Options(context, sessions, o, kv, activations, weights, layers, template, variables, progress);
     }
 
     public Options withKv(KvType type) {
-        return new Options(context, sessions, kernels, type, activations, weights, layers, template, progress);
+        return new Options(context, sessions, kernels, type, activations, weights, layers, template, variables, progress);
     }
 
     public Options withActivations(InputPolicy policy) {
-        return new Options(context, sessions, kernels, kv, policy, weights, layers, template, progress);
+        return new Options(context, sessions, kernels, kv, policy, weights, layers, template, variables, progress);
     }
 
     public Options withWeights(@Nullable Format format) {
-        return new Options(context, sessions, kernels, kv, activations, format, layers, template, progress);
+        return new Options(context, sessions, kernels, kv, activations, format, layers, template, variables, progress);
     }
 
     public Options withLayers(int @Nullable [] keep) {
-        return new Options(context, sessions, kernels, kv, activations, weights, keep, template, progress);
+        return new Options(context, sessions, kernels, kv, activations, weights, keep, template, variables, progress);
     }
 
     public Options withTemplate(@Nullable String name) {
-        return new Options(context, sessions, kernels, kv, activations, weights, layers, name, progress);
+        return new Options(context, sessions, kernels, kv, activations, weights, layers, name, variables, progress);
+    }
+
+    /** Values for chat templates, such as {@code enable_thinking} or {@code tools}. */
+    public Options withVariables(Map<String, Object> values) {
+        return new Options(context, sessions, kernels, kv, activations, weights, layers, template, values, progress);
     }
 
     public Options withProgress(Progress p) {
-        return new Options(context, sessions, kernels, kv, activations, weights, layers, template, p);
+        return new Options(context, sessions, kernels, kv, activations, weights, layers, template, variables, p);
     }
 }

@@ -14,7 +14,6 @@ import dev.lacuna.model.TinyFolder;
 import dev.lacuna.model.TinyLlama;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.KvType;
-import dev.lacuna.ops.OpsOptions;
 import dev.lacuna.tensor.Format;
 import dev.lacuna.text.Message;
 import dev.lacuna.text.Tokenizer;
@@ -31,9 +30,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Folders through the front door: weights, tokenizer, template and ends of a folder together. */
 class FolderSessionTest {
-    private static final Options OPTIONS = new Options(128, 1, new OpsOptions(1, "reference", false), KvType.F32, InputPolicy.F32, null,
-            null, null,
-            dev.lacuna.hub.Progress.NONE);
+    private static final Options OPTIONS = Options.DEFAULT.withContext(128).withThreads(1).withKernels("reference").withKv(KvType.F32)
+            .withActivations(InputPolicy.F32);
 
     @TempDir
     Path folder;

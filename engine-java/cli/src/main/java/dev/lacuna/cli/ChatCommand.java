@@ -118,7 +118,7 @@ final class ChatCommand implements Callable<Integer> {
 
     private int answer(Lacuna opened, Chat chat, String question) {
         Generation generation = chat.send(question);
-        Answer.stream(generation, console.out());
+        Answer.stream(generation, chat.splitter(), console.out(), console.err());
         Result result = generation.result();
         if (result.finishReason() == FinishReason.LENGTH) console.notice(Answer.cut(result, opened.context()));
         return Exit.OK;

@@ -13,6 +13,7 @@ import dev.lacuna.tensor.Format;
 import dev.lacuna.text.ChatTemplate;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -47,6 +48,9 @@ final class ModelOptions {
     @Option(names = "--template", paramLabel = "NAME", description = "Chat template by name, e.g. chatml, alpaca, vicuna (default: the file's).")
     @Nullable
     String template;
+
+    @Option(names = "--template-var", paramLabel = "NAME=JSON", description = "Tell the chat template a value, e.g. enable_thinking=false.")
+    Map<String, String> variables = new LinkedHashMap<>();
 
     @Option(names = "--strict", description = "Fail rather than fall back to slower kernels.")
     boolean strict;
@@ -87,8 +91,14 @@ final class ModelOptions {
     Options options(Console console) {
         if (context < 0) throw new Exit.UsageException("--ctx must be positive, not " + context);
         int[] keep = layers.isEmpty() ? null : layers.stream().mapToInt(Integer::intValue).toArray();
-        return new Options(context, 1, new OpsOptions(threads, kernels, strict), kvType(), policy(), format(), keep, template,
+        return new Options(context, 1, new OpsOptions(threads, kernels, strict), kvType(), policy(), format(), keep, template, told(),
                 Meter.bytes(console));
+    }
+
+    private Map<String, Object> told() {
+        Map<String, Object> values = new LinkedHashMap<>();
+        variables.forEach((name, json) -> values.put(name, Json.value(json)));
+        return values;
     }
 
     private KvType kvType() {

@@ -6,6 +6,7 @@ import dev.lacuna.generate.ContextFullException;
 import dev.lacuna.generate.FinishReason;
 import dev.lacuna.generate.Generation;
 import dev.lacuna.generate.Result;
+import dev.lacuna.text.ThinkingSplitter;
 import dev.lacuna.text.Message;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -132,10 +133,12 @@ final class Repl {
         answering = generation;
         PrintWriter out = terminal.writer();
         try {
+            ThinkingSplitter splitter = chat.splitter();
             for (String piece : generation) {
-                out.print(piece);
+                out.print(Answer.dimmed(splitter.add(piece)));
                 out.flush();
             }
+            out.print(Answer.dimmed(splitter.finish()));
         } finally {
             answering = null;
             out.println();
