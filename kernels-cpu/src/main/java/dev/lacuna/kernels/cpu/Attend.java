@@ -40,7 +40,7 @@ final class Attend {
             heads = new int[a.heads()];
             first = new int[a.heads() + 1];
         }
-        boolean single = tiles * kvHeads < 2 * threads;
+        boolean single = tiles * kvHeads < threads;
         groups = 0;
         int n = 0;
         for (int kv = 0; kv < kvHeads; kv++) {
