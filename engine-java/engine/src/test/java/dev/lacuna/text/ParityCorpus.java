@@ -13,7 +13,8 @@ final class ParityCorpus {
     static final int COUNT = 20_000;
     private static final String SPACES = " \t\n\r\u00a0\u2003\u3000\u000b\u000c\u0085\u2028\u1680\u200b";
     private static final String PUNCTUATION = ".,;:!?'\"()[]{}<>/\\|@#$%^&*-_=+`~\u2019\u2014\u3002\uff01\u20ac";
-    private static final List<String> EMOJI = List.of("🙂", "👩", "👧", "👦", "🏽", "\uD83C\uDDE9", "\uD83C\uDDEA", "🎉", "\u2764", "\u200d",
+    private static final List<String> EMOJI = List.of("🙂", "👩", "👧", "👦", "🏽", "\uD83C\uDDE9", "\uD83C\uDDEA", "🎉", "\u2764",
+            "\u200d",
             "\ufe0f", "\u20e3", "👨\u200d👩\u200d👧", "1\ufe0f\u20e3");
     private static final List<String> MARKED = List.of("a", "e", "i", "o", "n", "c", "A", "\u00e9", "\uac00", "\u0915", "\u0627");
     private static final List<String> CONTRACTIONS = List.of("'s", "'S", "'re", "'RE", "'ll", "'Ll", "'d", "'t", "'T", "'m", "'ve", "'VE",

@@ -53,7 +53,8 @@ class TokenizerParityTest {
         if (Files.exists(json)) {
             JsonNode file = new ObjectMapper().readTree(Files.readAllBytes(json));
             List<String> specials = StreamSupport.stream(file.get("added_tokens").spliterator(), false)
-                    .sorted(Comparator.comparingInt(token -> token.get("id").asInt())).limit(64).map(token -> token.get("content").asString())
+                    .sorted(Comparator.comparingInt(token -> token.get("id").asInt())).limit(64)
+                    .map(token -> token.get("content").asString())
                     .toList();
             return new Family(Tokenizer.fromJson(json, folder.resolve("tokenizer_config.json")), specials);
         }
@@ -146,7 +147,8 @@ class TokenizerParityTest {
         Tokenizer tokenizer = family(name).tokenizer;
         for (String text : List.of("a", " ", "\n", "漢", "1", "\u0301", "A", "!")) {
             String run = text.repeat(1_000_000);
-            assertEquals(run.getBytes(StandardCharsets.UTF_8).length, tokenizer.decode(tokenizer.encode(run, true)).getBytes(StandardCharsets.UTF_8).length);
+            assertEquals(run.getBytes(StandardCharsets.UTF_8).length,
+                    tokenizer.decode(tokenizer.encode(run, true)).getBytes(StandardCharsets.UTF_8).length);
         }
     }
 }
