@@ -12,7 +12,8 @@ import tools.jackson.databind.JsonNode;
 final class JsonPipeline {
     private static final int DEEPEST = 4;
     private static final int LONGEST_REPLACEMENT = 64;
-    private static final List<String> NORMALIZERS = List.of("NFC", "NFD", "NFKC", "NFKD", "Prepend", "Append", "Replace", "Strip", "Lowercase",
+    private static final List<String> NORMALIZERS = List.of("NFC", "NFD", "NFKC", "NFKD", "Prepend", "Append", "Replace", "Strip",
+            "Lowercase",
             "StripAccents",
             "Precompiled", "Sequence");
     private static final List<String> PRE_TOKENIZERS = List.of("ByteLevel", "Metaspace", "Split", "Digits", "Punctuation",
@@ -182,7 +183,8 @@ final class JsonPipeline {
         if (pattern.get("Regex") == null) {
             String text = pattern.requiredString("String");
             if (!text.equals(" ") || !behavior.equals("MergedWithPrevious") || invert) {
-                throw new UnsupportedTokenizerException(pattern.key("String"), JsonFields.shown(text) + "\" with behavior \"" + JsonFields.shown(behavior),
+                throw new UnsupportedTokenizerException(pattern.key("String"),
+                        JsonFields.shown(text) + "\" with behavior \"" + JsonFields.shown(behavior),
                         List.of("one space with MergedWithPrevious"));
             }
             cut(Words.THROUGH_SPACE);
@@ -195,7 +197,8 @@ final class JsonPipeline {
         // these expressions match every character, so that keeping the matches and isolating them is the same
         boolean keepsMatches = behavior.equals("Removed") && invert && words.ordinal() <= Words.TEKKEN.ordinal();
         if (!keepsMatches && !(behavior.equals("Isolated") && !invert)) {
-            throw new UnsupportedTokenizerException(fields.key("behavior"), JsonFields.shown(behavior), List.of("Isolated", "Removed inverted"));
+            throw new UnsupportedTokenizerException(fields.key("behavior"), JsonFields.shown(behavior),
+                    List.of("Isolated", "Removed inverted"));
         }
         cut(words);
     }
@@ -206,7 +209,8 @@ final class JsonPipeline {
             case "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+",
                     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+" ->
                 String.valueOf(Words.LLAMA3.expression());
-            case "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+" -> String.valueOf(Words.GPT2.expression());
+            case "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+" ->
+                String.valueOf(Words.GPT2.expression());
             case "\\d" -> String.valueOf(Words.DIGIT.expression());
             // DeepSeek writes its line ends as they are
             default -> regex.replace("\r", "\\r").replace("\n", "\\n");
@@ -223,13 +227,15 @@ final class JsonPipeline {
             case "Replace" -> {
                 JsonFields pattern = fields.requiredObject("pattern");
                 if (!"\u2581".equals(pattern.string("String")) || !" ".equals(fields.string("content"))) {
-                    throw new UnsupportedTokenizerException(pattern.key("String"), JsonFields.shown(String.valueOf(pattern.string("String"))),
+                    throw new UnsupportedTokenizerException(pattern.key("String"),
+                            JsonFields.shown(String.valueOf(pattern.string("String"))),
                             List.of("\u2581 by a space"));
                 }
             }
             case "Strip" -> {
                 if (!" ".equals(fields.string("content"))) {
-                    throw new UnsupportedTokenizerException(fields.key("content"), JsonFields.shown(String.valueOf(fields.string("content"))),
+                    throw new UnsupportedTokenizerException(fields.key("content"),
+                            JsonFields.shown(String.valueOf(fields.string("content"))),
                             List.of("one space"));
                 }
                 JsonNode start = fields.get("start");

@@ -17,7 +17,11 @@ public record Message(String role, String content, Map<String, Object> extra) {
     public static final String ASSISTANT = "assistant";
     public static final String TOOL = "tool";
 
-    /** @throws IllegalArgumentException when {@code extra} names a role */
+    /**
+     * A turn with its extra values, which are copied.
+     *
+     * @throws IllegalArgumentException when {@code extra} names a role
+     */
     public Message {
         if (extra.containsKey("role")) {
             throw new IllegalArgumentException("the role of a message is not among its extra values");

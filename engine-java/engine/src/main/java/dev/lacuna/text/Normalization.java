@@ -12,7 +12,11 @@ interface Normalization {
     int MOST_GROWTH = 32;
     int SLACK = 4096;
 
-    /** @throws MalformedTokenizerException when parts of a sequence together make the text many times longer */
+    /**
+     * The text rewritten.
+     *
+     * @throws MalformedTokenizerException when parts of a sequence together make the text many times longer
+     */
     String apply(String text);
 
     /** Whether a quick look shows that {@code text[from, to)} stays as it is. */
@@ -143,7 +147,8 @@ interface Normalization {
                 normal = part.apply(normal);
                 if (normal.length() > MOST_GROWTH * (long) text.length() + SLACK) {
                     throw new MalformedTokenizerException("normalizer",
-                            "makes " + normal.length() + " characters of " + text.length() + "; at most " + MOST_GROWTH + " of each are possible");
+                            "makes " + normal.length() + " characters of " + text.length() + "; at most " + MOST_GROWTH
+                                    + " of each are possible");
                 }
             }
             return normal;

@@ -128,27 +128,42 @@ final class TemplateLexer {
 
     private boolean raw(boolean strip) {
         for (int open = source.indexOf("{%", at); open >= 0; open = source.indexOf("{%", open + 2)) {
-            int close = source.indexOf("%}", open);
-            if (close < 0) {
-                break;
+            char first = mark(open + 2);
+            int name = skipSpace(open + (first == ' ' ? 2 : 3));
+            if (!source.startsWith("endraw", name)) {
+                continue;
             }
-            String tag = source.substring(open + 2, close);
-            boolean stripBefore = tag.startsWith("-");
-            boolean stripAfter = tag.endsWith("-") && tag.length() > 1;
-            if (tag.replaceAll("^[-+]|[-+]$", "").strip().equals("endraw")) {
+            int close = skipSpace(name + "endraw".length());
+            char last = mark(close);
+            close += last == ' ' ? 0 : 1;
+            if (source.startsWith("%}", close)) {
                 String text = source.substring(at, open);
                 boolean lineStart = source.charAt(at - 1) == '\n';
-                text = stripBefore ? text.stripTrailing() : tag.startsWith("+") ? text : withoutIndent(text, lineStart);
+                text = first == '-' ? text.stripTrailing() : first == '+' ? text : withoutIndent(text, lineStart);
                 text = strip ? text.stripLeading() : text;
                 if (!text.isEmpty()) {
                     tokens.add(new Token(Kind.TEXT, text, line));
                 }
                 moveTo(close + 2);
-                trimNewline(stripAfter || tag.endsWith("+"));
-                return stripAfter;
+                trimNewline(last != ' ');
+                return last == '-';
             }
         }
         throw new TemplateException("raw without endraw", line);
+    }
+
+    /** The sign at a place that keeps or strips white space, a space where there is none. */
+    private char mark(int place) {
+        char c = place < source.length() ? source.charAt(place) : ' ';
+        return c == '-' || c == '+' ? c : ' ';
+    }
+
+    private int skipSpace(int from) {
+        int to = from;
+        while (to < source.length() && Character.isWhitespace(source.charAt(to))) {
+            to++;
+        }
+        return to;
     }
 
     private boolean output() {

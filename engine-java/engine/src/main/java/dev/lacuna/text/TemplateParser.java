@@ -152,7 +152,9 @@ final class TemplateParser {
                 yield new Node.Jump(tag.text().equals("break"), line);
             }
             default -> throw new TemplateException(
-                    "tag '" + tag.text() + "' is not supported here; for, if, set, macro, call, filter, generation, raw, break and continue are", line);
+                    "tag '" + tag.text()
+                            + "' is not supported here; for, if, set, macro, call, filter, generation, raw, break and continue are",
+                    line);
         };
         expect(Kind.END_TAG, "'%}'");
         return node;

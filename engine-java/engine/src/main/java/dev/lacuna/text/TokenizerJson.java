@@ -70,7 +70,8 @@ final class TokenizerJson {
         if (addBos && vocabulary.bos < 0) {
             throw new MalformedTokenizerException("tokenizer_config.json.bos_token", "is missing, but sequences begin with that token");
         }
-        return new VocabularyTokenizer(vocabulary, segmenter, new Specials(raw, false), new Specials(raw, true), addBos, pipeline.spacePrefix);
+        return new VocabularyTokenizer(vocabulary, segmenter, new Specials(raw, false), new Specials(raw, true), addBos,
+                pipeline.spacePrefix);
     }
 
     private static Specials.Rule normalized(Specials.Rule rule, Normalization normalization) {

@@ -22,7 +22,8 @@ final class VocabularyTokenizer implements Tokenizer {
     private final boolean addBos;
     private final boolean spacePrefix;
 
-    VocabularyTokenizer(Vocabulary vocabulary, Segmenter segmenter, Specials userDefined, Specials all, boolean addBos, boolean spacePrefix) {
+    VocabularyTokenizer(Vocabulary vocabulary, Segmenter segmenter, Specials userDefined, Specials all, boolean addBos,
+            boolean spacePrefix) {
         this(vocabulary, segmenter, userDefined, all, addBos, spacePrefix, vocabulary.eos);
     }
 
@@ -50,7 +51,8 @@ final class VocabularyTokenizer implements Tokenizer {
                 Vocabulary vocabulary = Vocabulary.of(keys);
                 boolean addBos = keys.flag("add_bos_token", pre == PreTokenizer.LLAMA3);
                 boolean spacePrefix = keys.flag("add_space_prefix", false);
-                WordModel words = new ByteLevelBpe(vocabulary, vocabulary.merges(GgufKeys.PREFIX + "merges", keys.requiredStrings("merges")),
+                WordModel words = new ByteLevelBpe(vocabulary,
+                        vocabulary.merges(GgufKeys.PREFIX + "merges", keys.requiredStrings("merges")),
                         pre.wholeWords());
                 List<Stage> stages = new ArrayList<>();
                 if (spacePrefix) {
@@ -66,7 +68,9 @@ final class VocabularyTokenizer implements Tokenizer {
                 boolean addBos = keys.flag("add_bos_token", true);
                 boolean spacePrefix = keys.flag("add_space_prefix", true);
                 Normalization spell = new Normalization.Replace(" ", "\u2581");
-                Normalization normalization = spacePrefix ? new Normalization.Sequence(List.of(new Normalization.Prepend(" "), spell)) : spell;
+                Normalization normalization = spacePrefix
+                        ? new Normalization.Sequence(List.of(new Normalization.Prepend(" "), spell))
+                        : spell;
                 WordModel words = SentencePieceBpe.ofScores(vocabulary, keys.requiredFloats("scores"));
                 yield new VocabularyTokenizer(vocabulary, new Pipeline(normalization, List.of(), words), checked(addBos, vocabulary),
                         spacePrefix);

@@ -62,7 +62,8 @@ enum Words implements Scanner {
         }
     },
     /** DeepSeek V3's third step; what it does not match stays together. */
-    DEEPSEEK3("[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+") {
+    DEEPSEEK3(
+            "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+") {
         @Override
         public int next(String text, int at, int end) {
             int to = at;
@@ -151,7 +152,6 @@ enum Words implements Scanner {
             CLASSES[c] = classOf(c);
         }
     }
-
 
     private final @Nullable String expression;
 

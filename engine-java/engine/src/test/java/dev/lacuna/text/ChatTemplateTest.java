@@ -91,7 +91,8 @@ class ChatTemplateTest {
             "{% macro m(a) %}[{{ a }}{{ caller() }}]{% endmacro %}{% call m(1) %}b{% endcall %}§[1b]",
             "{% macro m() %}{{ caller(2) }}{% endmacro %}{% call(x, y=3) m() %}{{ x }}{{ y }}{% endcall %}§23",
             "{% filter upper | replace('A', 'x') %}ab{{ 'a' }}{% endfilter %}§xBx", "{{ '{}-{0}-{k}{{}}'.format(1, k='v') }}§1-1-v{}",
-            "{{ none | selectattr('x') | list | length }}{{ none | map('upper') | list }}§0[]", "{{ strftime_now('%d %B %Y %-d %H:%M %%') }}§07 March 2026 7 09:05 %",
+            "{{ none | selectattr('x') | list | length }}{{ none | map('upper') | list }}§0[]",
+            "{{ strftime_now('%d %B %Y %-d %H:%M %%') }}§07 March 2026 7 09:05 %",
             "{{ [3, 1, 2] | max }}{{ [3, 1, 2] | min }}{{ [1, 2] | sum }}§313",
             "{{ {'b': 2, 'a': 1} | tojson(sort_keys=true) }}§{\"a\": 1, \"b\": 2}",
             "{{ 'é\u0001' | tojson }} {{ 'é' | tojson(ensure_ascii=true) }}§\"é\\u0001\" \"\\u00e9\"",
@@ -215,7 +216,8 @@ class ChatTemplateTest {
         Map<String, Object> nothing = new HashMap<>();
         nothing.put("content", null);
         List<Message> messages = List.of(Message.user("q"), new Message(Message.ASSISTANT, "a", Map.of("reasoning_content", "r")),
-                new Message(Message.ASSISTANT, "", Map.of("tool_calls", List.of(Map.of("name", "f")))), new Message(Message.TOOL, "", nothing));
+                new Message(Message.ASSISTANT, "", Map.of("tool_calls", List.of(Map.of("name", "f")))),
+                new Message(Message.TOOL, "", nothing));
         assertEquals("user:q;assistant:ar;assistant:f;tool:True;", template.render(messages, false, Map.of()));
         assertEquals(new Message("user", "q"), Message.user("q"));
         assertThrows(IllegalArgumentException.class, () -> new Message("user", "q", Map.of("role", "system")));

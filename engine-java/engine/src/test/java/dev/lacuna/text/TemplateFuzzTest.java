@@ -30,9 +30,11 @@ class TemplateFuzzTest {
                     + "{{ m.tool_calls | tojson(indent=2) }}{% else %}{% continue %}{% endif %}{% endfor %}{{ 'x' if add_generation_prompt else '' }}",
             "macro", "{% macro m(a, b=1) %}{{ a ~ b }}{{ caller() if caller }}{% endmacro %}{{ m('x') }}{% call m(2) %}body{% endcall %}"
                     + "{% filter upper | replace('A', 'b') %}a{% endfilter %}",
-            "set", "{% set ns = namespace(n=0, l=[1, 2.5, none]) %}{% for k, v in {'a': 1}.items() %}{% set ns.n = ns.n + v ** 2 // 3 %}{% endfor %}{{ ns.l[::-1] | join('-') }}"
+            "set",
+            "{% set ns = namespace(n=0, l=[1, 2.5, none]) %}{% for k, v in {'a': 1}.items() %}{% set ns.n = ns.n + v ** 2 // 3 %}{% endfor %}{{ ns.l[::-1] | join('-') }}"
                     + "{% set x %}block{% endset %}{{ x[1:3] | upper }}{{ range(3) | select('odd') | list }}{% raw %}{{ }}{% endraw %}{# c #}",
-            "strings", "{{ 'a,b'.split(',') }}{{ '{} {x}'.format(1, x=2) }}{{ messages[-1].content.split('</think>')[-1].strip() }}{{ strftime_now('%Y') }}"
+            "strings",
+            "{{ 'a,b'.split(',') }}{{ '{} {x}'.format(1, x=2) }}{{ messages[-1].content.split('</think>')[-1].strip() }}{{ strftime_now('%Y') }}"
                     + "{{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | list | length > 0 and not false }}");
 
     @FuzzTest(maxDuration = "20s")

@@ -84,7 +84,8 @@ class TokenizerJsonFuzzTest {
                 {"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"\\\\p{N}{1,3}"},"behavior":"Isolated"},
                 {"type":"ByteLevel","add_prefix_space":false,"use_regex":false}]},"model":{"type":"BPE","vocab":{"a":0},"merges":[]}}""";
         Map<String, JsonNode> seeds = new TreeMap<>();
-        Map.of("bytes", bytes, "pieces", pieces, "unigram", unigram, "split", split).forEach((name, text) -> seeds.put(name, JSON.readTree(text)));
+        Map.of("bytes", bytes, "pieces", pieces, "unigram", unigram, "split", split)
+                .forEach((name, text) -> seeds.put(name, JSON.readTree(text)));
         return seeds;
     }
 
@@ -98,7 +99,8 @@ class TokenizerJsonFuzzTest {
     @Test
     void theSeedsAreReadable() throws IOException {
         for (var seed : seeds().entrySet()) {
-            try (InputStream stored = TokenizerJsonFuzzTest.class.getResourceAsStream("TokenizerJsonFuzzTestInputs/reads/" + seed.getKey())) {
+            try (InputStream stored = TokenizerJsonFuzzTest.class
+                    .getResourceAsStream("TokenizerJsonFuzzTestInputs/reads/" + seed.getKey())) {
                 assertArrayEquals(seed.getValue().toString().getBytes(StandardCharsets.UTF_8),
                         Objects.requireNonNull(stored, seed.getKey()).readAllBytes(), seed.getKey());
             }
