@@ -44,7 +44,8 @@ final class Answer {
     private static boolean print(List<Part> parts, PrintStream out, PrintStream err) {
         for (Part p : parts) {
             if (p.kind() == Kind.THINKING) err.print(p.text());
-            else out.print(p.text());
+            else
+                out.print(p.text());
         }
         err.flush();
         return out.checkError(); // flushes
@@ -55,7 +56,8 @@ final class Answer {
         StringBuilder text = new StringBuilder();
         for (Part p : parts) {
             if (p.kind() == Kind.THINKING) text.append(DIM).append(p.text()).append(PLAIN);
-            else text.append(p.text());
+            else
+                text.append(p.text());
         }
         return text.toString();
     }

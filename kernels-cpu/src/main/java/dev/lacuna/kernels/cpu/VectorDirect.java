@@ -73,7 +73,8 @@ final class VectorDirect {
                     sum = floats(unsigned(w, first + i).and(15).sub(zero)).mul(d).fma(input(x, run + i), sum);
                 }
                 for (int i = 0; i < 16; i += N) {
-                    sum = floats(unsigned(w, first + i).lanewise(VectorOperators.LSHR, 4).sub(zero)).mul(d).fma(input(x, run + 16 + i), sum);
+                    sum = floats(unsigned(w, first + i).lanewise(VectorOperators.LSHR, 4).sub(zero)).mul(d).fma(input(x, run + 16 + i),
+                            sum);
                 }
             }
         }
