@@ -195,7 +195,7 @@ final class JsonPipeline {
                 .orElseThrow(() -> new UnsupportedTokenizerException(pattern.key("Regex"), JsonFields.shown(regex),
                         Arrays.stream(Words.values()).map(Words::expression).filter(java.util.Objects::nonNull).toList()));
         // these expressions match every character, so that keeping the matches and isolating them is the same
-        boolean keepsMatches = behavior.equals("Removed") && invert && words.ordinal() <= Words.TEKKEN.ordinal();
+        boolean keepsMatches = behavior.equals("Removed") && invert && words.matchesEverything();
         if (!keepsMatches && !(behavior.equals("Isolated") && !invert)) {
             throw new UnsupportedTokenizerException(fields.key("behavior"), JsonFields.shown(behavior),
                     List.of("Isolated", "Removed inverted"));

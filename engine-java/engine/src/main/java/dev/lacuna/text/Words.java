@@ -165,6 +165,14 @@ enum Words implements Scanner {
         return expression;
     }
 
+    /** Whether the expression matches every character of any text. */
+    boolean matchesEverything() {
+        return switch (this) {
+            case GPT2, LLAMA3, QWEN2, QWEN35, O200K, TEKKEN -> true;
+            default -> false;
+        };
+    }
+
     @Override
     public abstract int next(String text, int at, int end);
 
