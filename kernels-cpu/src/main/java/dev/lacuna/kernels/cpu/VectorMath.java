@@ -57,11 +57,11 @@ final class VectorMath {
     static FloatVector erf(FloatVector x) {
         FloatVector a = x.abs();
         FloatVector t = FloatVector.broadcast(F, 1).div(a.fma(FloatVector.broadcast(F, 0.3275911f), FloatVector.broadcast(F, 1)));
-        FloatVector p = FloatVector.broadcast(F, 1.061405429f);
-        p = p.fma(t, FloatVector.broadcast(F, -1.453152027f));
-        p = p.fma(t, FloatVector.broadcast(F, 1.421413741f));
-        p = p.fma(t, FloatVector.broadcast(F, -0.284496736f));
-        p = p.fma(t, FloatVector.broadcast(F, 0.254829592f));
+        FloatVector p = FloatVector.broadcast(F, 1.0614054f);
+        p = p.fma(t, FloatVector.broadcast(F, -1.4531521f));
+        p = p.fma(t, FloatVector.broadcast(F, 1.4214138f));
+        p = p.fma(t, FloatVector.broadcast(F, -0.28449672f));
+        p = p.fma(t, FloatVector.broadcast(F, 0.2548296f));
         FloatVector y = p.mul(t).mul(exp(a.mul(a).neg())).neg().add(1);
         return y.blend(y.neg(), x.compare(VectorOperators.LT, 0));
     }
