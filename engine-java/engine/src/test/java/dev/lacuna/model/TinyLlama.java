@@ -19,6 +19,7 @@ public final class TinyLlama {
     private Format format = Format.F32;
     private boolean tied;
     private int silent = -1;
+    private String template = TEMPLATE;
 
     /** Heads, key/value heads and feed-forward widths of each layer. */
     public TinyLlama layers(int[] heads, int[] kvHeads, int[] ffn) {
@@ -35,6 +36,12 @@ public final class TinyLlama {
 
     public TinyLlama tied() {
         tied = true;
+        return this;
+    }
+
+    /** Another chat template than {@link #TEMPLATE}. */
+    public TinyLlama template(String source) {
+        template = source;
         return this;
     }
 
@@ -83,7 +90,7 @@ public final class TinyLlama {
         return writer(seed).write(folder.resolve("tiny-" + seed + ".gguf"));
     }
 
-    private static void vocabulary(GgufWriter w) {
+    private void vocabulary(GgufWriter w) {
         String[] tokens = new String[VOCABULARY];
         float[] scores = new float[VOCABULARY];
         int[] types = new int[VOCABULARY];
@@ -98,7 +105,7 @@ public final class TinyLlama {
         w.put("tokenizer.ggml.model", "llama").put("tokenizer.ggml.tokens", tokens).put("tokenizer.ggml.scores", scores)
                 .put("tokenizer.ggml.token_type", types).put("tokenizer.ggml.bos_token_id", 1).put("tokenizer.ggml.eos_token_id", 2)
                 .put("tokenizer.ggml.unknown_token_id", 0).put("tokenizer.ggml.add_bos_token", true)
-                .put("tokenizer.chat_template", TEMPLATE);
+                .put("tokenizer.chat_template", template);
     }
 
     private void matrix(GgufWriter w, SplittableRandom random, String name, int rows, int cols, double gain) {
