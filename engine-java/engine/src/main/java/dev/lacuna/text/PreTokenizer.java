@@ -4,21 +4,24 @@ import java.util.List;
 
 /** How the byte-level models of GGUF files cut text into words, by the names that {@code tokenizer.ggml.pre} has. */
 enum PreTokenizer {
-    GPT2(Words.GPT2), SMOLLM(Words.GPT2_DIGITS), LLAMA3(Words.LLAMA3), QWEN2(Words.QWEN2), QWEN35(Words.QWEN35), GPT4O(Words.O200K), TEKKEN(
-            Words.TEKKEN), DEEPSEEK3(Words.THREE_DIGITS, Words.CJK, Words.DEEPSEEK3);
+    GPT2, SMOLLM, LLAMA3, QWEN2, QWEN35, GPT4O, TEKKEN, DEEPSEEK3;
 
     private static final List<String> SUPPORTED = List.of("gpt-2", "gpt2", "default", "phi-2", "mpt", "olmo", "smollm", "starcoder",
             "refact", "command-r", "llama-bpe", "llama3", "llama-v3", "dbrx", "smaug-bpe", "falcon3", "lfm2", "qwen2", "stablelm2",
             "deepseek-r1-qwen", "qwen35", "gpt-4o", "llama4", "tekken", "deepseek-v3");
 
-    private final List<Words> scanners;
-
-    PreTokenizer(Words... scanners) {
-        this.scanners = List.of(scanners);
-    }
-
+    /** The steps that cut, in order. */
     List<Words> scanners() {
-        return scanners;
+        return switch (this) {
+            case GPT2 -> List.of(Words.GPT2);
+            case SMOLLM -> List.of(Words.GPT2_DIGITS);
+            case LLAMA3 -> List.of(Words.LLAMA3);
+            case QWEN2 -> List.of(Words.QWEN2);
+            case QWEN35 -> List.of(Words.QWEN35);
+            case GPT4O -> List.of(Words.O200K);
+            case TEKKEN -> List.of(Words.TEKKEN);
+            case DEEPSEEK3 -> List.of(Words.THREE_DIGITS, Words.CJK, Words.DEEPSEEK3);
+        };
     }
 
     /** Whether a word that is a token is taken as it is. */

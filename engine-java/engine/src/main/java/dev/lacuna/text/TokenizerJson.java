@@ -62,8 +62,12 @@ final class TokenizerJson {
         List<Specials.Rule> raw = new ArrayList<>();
         List<Specials.Rule> normal = new ArrayList<>();
         for (Specials.Rule rule : added) {
-            boolean changes = normalized.get(rule.id()) && pipeline.normalization != null;
-            (changes ? normal : raw).add(changes ? normalized(rule, pipeline.normalization) : rule);
+            Normalization normalization = pipeline.normalization;
+            if (normalization != null && normalized.get(rule.id())) {
+                normal.add(normalized(rule, normalization));
+            } else {
+                raw.add(rule);
+            }
         }
         Segmenter segmenter = new Pipeline(pipeline.normalization, normal, pipeline.stages, words);
         boolean addBos = addBos();
