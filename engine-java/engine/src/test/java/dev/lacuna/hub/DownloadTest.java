@@ -138,7 +138,7 @@ class DownloadTest {
         AtomicInteger requests = new AtomicInteger();
         try (LoopbackServer server = new LoopbackServer((request, reply) -> {
             if (requests.getAndIncrement() == 0) {
-                reply.head(200, "ETag", TAG, "Content-Length", CONTENT.length).body(CONTENT, 0, 100_000);
+                reply.head(200, "ETag", TAG, "Content-Length", CONTENT.length).body(CONTENT, 0, 100_000).breakLater();
             } else if (request.from() > 0 && ranges.getAndIncrement() == 0) {
                 assertEquals(TAG, request.header("If-Range"));
                 fault.handle(request, reply);
@@ -158,7 +158,8 @@ class DownloadTest {
         byte[] old = random(CONTENT.length, 9);
         AtomicInteger requests = new AtomicInteger();
         try (LoopbackServer server = new LoopbackServer((request, reply) -> {
-            if (requests.getAndIncrement() == 0) reply.head(200, "ETag", "\"v0\"", "Content-Length", old.length).body(old, 0, 120_000);
+            if (requests.getAndIncrement() == 0)
+                reply.head(200, "ETag", "\"v0\"", "Content-Length", old.length).body(old, 0, 120_000).breakLater();
             else
                 reply.file(request, CONTENT, TAG);
         })) {
@@ -263,7 +264,7 @@ class DownloadTest {
         try (LoopbackServer server = new LoopbackServer((request, reply) -> {
             if (request.from() > 0) reply.text(500, "no");
             else
-                reply.head(200, "ETag", TAG, "Content-Length", CONTENT.length).body(CONTENT, 0, 100_000);
+                reply.head(200, "ETag", TAG, "Content-Length", CONTENT.length).body(CONTENT, 0, 100_000).breakLater();
         })) {
             FetchException gaveUp = assertThrows(FetchException.class, () -> fetch(server, SHA, watcher));
             assertTrue(gaveUp.getMessage().contains("given up after 4 attempts"), gaveUp.getMessage());

@@ -74,6 +74,15 @@ final class LoopbackServer implements AutoCloseable {
             head(status, all).body(bytes, 0, bytes.length);
         }
 
+        /** Waits before the connection breaks: the JDK's client drops what it has read and not yet handed on when the end comes at once. */
+        void breakLater() throws IOException {
+            try {
+                Thread.sleep(300);
+            } catch (InterruptedException e) {
+                throw new IOException(e);
+            }
+        }
+
         void reset() throws IOException {
             client.setSoLinger(true, 0);
             client.close();
