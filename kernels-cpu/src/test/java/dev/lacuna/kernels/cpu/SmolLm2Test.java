@@ -170,6 +170,6 @@ class SmolLm2Test {
         double got = evaluate(kernels, InputPolicy.I8, windows, decode).perplexity();
         double[] exact = JsonMapper.shared().convertValue(golden.get("wikitext2").get("nll_reference"), double[].class);
         double above = got / perplexity(exact, windows) - 1;
-        assertTrue(above > -0.003 && above <= (windows == 16 ? 0.006 : 0.01), "perplexity " + above * 100 + " % above PyTorch");
+        assertTrue(above > -0.003 && above <= (windows == 16 ? 0.006 : 0.015), "perplexity " + above * 100 + " % above PyTorch");
     }
 }
