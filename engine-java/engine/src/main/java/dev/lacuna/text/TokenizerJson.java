@@ -246,7 +246,7 @@ final class TokenizerJson {
                     throw Vocabulary.malformed("model.merges", rank, line, "is not two tokens with a space between them");
                 }
                 vocabulary.add(table, "model.merges", rank, line, 0, space, line, space + 1, line.length());
-            } else if (merge.size() == 2 && merge.get(0).isString() && merge.get(1).isString()) {
+            } else if (merge.isArray() && merge.size() == 2 && merge.get(0).isString() && merge.get(1).isString()) {
                 String left = merge.get(0).asString();
                 String right = merge.get(1).asString();
                 vocabulary.add(table, "model.merges", rank, left, 0, left.length(), right, 0, right.length());
