@@ -117,7 +117,7 @@ final class TokenizerJson {
         List<Double> scores = new ArrayList<>();
         for (JsonNode entry : model.array("vocab")) {
             int id = order.size();
-            if (entry.size() != 2 || !entry.get(0).isString() || !entry.get(1).isNumber() || id == MOST_TOKENS) {
+            if (!entry.isArray() || entry.size() != 2 || !entry.get(0).isString() || !entry.get(1).isNumber() || id == MOST_TOKENS) {
                 throw model.malformed("vocab", "entry " + id + " is not a text and a score, or beyond the " + MOST_TOKENS + " possible");
             }
             double score = entry.get(1).asDouble();
