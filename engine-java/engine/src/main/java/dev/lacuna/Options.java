@@ -48,12 +48,12 @@ public record Options(int context, int sessions, OpsOptions kernels, KvType kv, 
     }
 
     public Options withThreads(int threads) {
-        return withKernels(new OpsOptions(threads, kernels.kernels(), kernels.strict()));
+        return withKernels(new OpsOptions(threads, kernels.kernels(), kernels.isa(), kernels.strict()));
     }
 
     /** A tier by name: {@code vector}, {@code plain}, {@code reference}. */
     public Options withKernels(@Nullable String tier) {
-        return withKernels(new OpsOptions(kernels.threads(), tier, kernels.strict()));
+        return withKernels(new OpsOptions(kernels.threads(), tier, kernels.isa(), kernels.strict()));
     }
 
     public Options withKernels(OpsOptions o) {

@@ -31,9 +31,13 @@ final class ModelOptions {
     @Option(names = "--kv", paramLabel = "TYPE", defaultValue = "f16", description = "Packing of the cache: f32, f16 (default) or int8.")
     String kv = "f16";
 
-    @Option(names = "--kernels", paramLabel = "TIER", description = "vector, plain or reference (default: the fastest that runs here).")
+    @Option(names = "--kernels", paramLabel = "TIER", description = "native, vector, plain or reference (default: the fastest that runs here).")
     @Nullable
     String kernels;
+
+    @Option(names = "--isa", paramLabel = "ISA", description = "Cap of the native kernels: avx2 or avx512 (default: the best of the processor).")
+    @Nullable
+    String isa;
 
     @Option(names = "--weights", paramLabel = "FORMAT", description = "Re-encode the matrices at load: F32, F16, BF16, Q8_0, Q4_0, ...")
     @Nullable
@@ -91,7 +95,7 @@ final class ModelOptions {
     Options options(Console console) {
         if (context < 0) throw new Exit.UsageException("--ctx must be positive, not " + context);
         int[] keep = layers.isEmpty() ? null : layers.stream().mapToInt(Integer::intValue).toArray();
-        return new Options(context, 1, new OpsOptions(threads, kernels, strict), kvType(), policy(), format(), keep, template, told(),
+        return new Options(context, 1, new OpsOptions(threads, kernels, isa, strict), kvType(), policy(), format(), keep, template, told(),
                 Meter.bytes(console));
     }
 

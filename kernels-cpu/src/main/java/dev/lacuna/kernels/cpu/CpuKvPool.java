@@ -35,6 +35,11 @@ final class CpuKvPool implements KvPool {
         for (int l = 0; l < layers.length; l++) layers[l] = arena.allocate(Math.multiplyExact(layerBlock(l), (long) blocks), ALIGNMENT);
     }
 
+    /** The bytes of a layer. */
+    MemorySegment layer(int layer) {
+        return layers[layer];
+    }
+
     private long layerBlock(int layer) {
         return 2L * spec.kvHeads()[layer] * headBytes;
     }

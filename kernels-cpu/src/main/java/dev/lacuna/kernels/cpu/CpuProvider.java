@@ -7,8 +7,12 @@ import dev.lacuna.ops.UnsupportedKernelException;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** Offers {@code vector}, if the Vector API is there and has registers of at least 128 bits, and {@code plain}, which needs nothing. */
+/**
+ * Offers {@code native}, if the jar has C kernels for this processor, {@code vector}, if the Vector API is there and has registers of at least 128 bits,
+ * and {@code plain}, which needs nothing.
+ */
 public final class CpuProvider implements OpsProvider {
+    static final String NATIVE = "native";
     static final String VECTOR = "vector";
     static final String PLAIN = "plain";
     static final String FLAG = "add --add-modules jdk.incubator.vector to the java command";
@@ -29,7 +33,10 @@ public final class CpuProvider implements OpsProvider {
     @Override
     public List<Tier> tiers() {
         String why = missing();
-        return List.of(new Tier(VECTOR, 200, why, why == null ? "Vector API, " + Lanes.BITS + " bits" : "Vector API"),
+        String noNative = NativeLibrary.missing();
+        return List.of(
+                new Tier(NATIVE, 300, noNative, noNative == null ? "C, " + String.join(", ", NativeLibrary.get().isas()) : "C"),
+                new Tier(VECTOR, 200, why, why == null ? "Vector API, " + Lanes.BITS + " bits" : "Vector API"),
                 new Tier(PLAIN, 100, null, "plain Java"));
     }
 
@@ -37,8 +44,20 @@ public final class CpuProvider implements OpsProvider {
     public Ops open(String tier, OpsOptions options) {
         Team team = Team.of(options.threadsOrAll());
         if (tier.equals(PLAIN)) return new CpuOps(new PlainKernels(), team);
+        if (tier.equals(NATIVE)) return openNative(options, team);
         String why = missing();
         if (!tier.equals(VECTOR) || why != null) throw new UnsupportedKernelException("kernels '" + tier + "' cannot run here: " + why);
         return new CpuOps(new VectorKernels(), team);
+    }
+
+    private static Ops openNative(OpsOptions options, Team team) {
+        String why = NativeLibrary.missing();
+        if (why != null) throw new UnsupportedKernelException("kernels 'native' cannot run here: " + why);
+        NativeLibrary library = NativeLibrary.get();
+        String isa = options.isa() == null ? library.isas().getLast() : options.isa();
+        if (!library.isas().contains(isa)) {
+            throw new UnsupportedKernelException("the processor or the library has no '" + isa + "', it has " + library.isas());
+        }
+        return new NativeOps(library, isa, team);
     }
 }

@@ -87,7 +87,7 @@ class SmolLm2Test {
 
     /** The ten best continuations of each prompt, with F32 activations. */
     @ParameterizedTest
-    @CsvSource({"reference, 2e-4", "plain, 1e-3", "vector, 1e-3"})
+    @CsvSource({"reference, 2e-4", "plain, 1e-3", "vector, 1e-3", "native, 1e-3"})
     void nextTokens(String kernels, double tolerance) {
         Limits limits = new Limits(64, 1, 1, 2);
         try (ModelFile file = ModelFile.open(model); CheckedOps ops = Backends.find().open(new OpsOptions(2, kernels, true))) {
@@ -115,7 +115,7 @@ class SmolLm2Test {
 
     /** Greedy continuations, compared for as long as the best token is ahead by more than rounding can change. */
     @ParameterizedTest
-    @CsvSource({"reference, 0.002, 16", "plain, 0.02, 30", "vector, 0.02, 30"})
+    @CsvSource({"reference, 0.002, 16", "plain, 0.02, 30", "vector, 0.02, 30", "native, 0.02, 30"})
     void greedy(String kernels, double margin, int most) {
         Options options = Options.DEFAULT.withKernels(kernels).withActivations(InputPolicy.F32).withKv(KvType.F32).withContext(128)
                 .withSessions(8);
@@ -151,9 +151,9 @@ class SmolLm2Test {
     }
 
     @ParameterizedTest
-    @CsvSource({"reference, 1e-4", "plain, 3e-4", "vector, 3e-4"})
+    @CsvSource({"reference, 1e-4", "plain, 3e-4", "vector, 3e-4", "native, 3e-4"})
     void likelihoodOfRealText(String kernels, double tolerance) throws Exception {
-        int windows = kernels.equals("vector") ? WINDOWS : Math.max(1, WINDOWS / 4);
+        int windows = kernels.equals("vector") || kernels.equals("native") ? WINDOWS : Math.max(1, WINDOWS / 4);
         double[] nll = evaluate(kernels, InputPolicy.F32, windows, false).nll();
         JsonNode expected = golden.get("wikitext2").get("nll_reference");
         for (int w = 0; w < windows; w++) assertEquals(1, nll[w] / expected.get(w).asDouble(), tolerance, "window " + w);
@@ -164,7 +164,7 @@ class SmolLm2Test {
      * the same input; over few windows both are looser, since a window's own difference is noise around the mean.
      */
     @ParameterizedTest
-    @CsvSource({"vector, false", "vector, true", "plain, false"})
+    @CsvSource({"vector, false", "vector, true", "plain, false", "native, false", "native, true"})
     void eightBitActivations(String kernels, boolean decode) throws Exception {
         int windows = decode || kernels.equals("plain") ? Math.max(1, WINDOWS / 4) : WINDOWS;
         double got = evaluate(kernels, InputPolicy.I8, windows, decode).perplexity();

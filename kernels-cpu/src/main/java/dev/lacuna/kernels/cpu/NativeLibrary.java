@@ -1,0 +1,150 @@
+package dev.lacuna.kernels.cpu;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The C kernels: the library of the jar for this platform, loaded once for the process and never unloaded. It is unpacked to a temporary file that is
+ * deleted at once.
+ */
+final class NativeLibrary {
+    private static final int VERSION = 1;
+    /** Tiers by number, each a superset of the one before. */
+    static final List<String> ISAS = List.of("avx2", "avx512");
+
+    private static final class Loaded {
+        static final Result RESULT = load();
+    }
+
+    private record Result(@Nullable NativeLibrary library, String why) {}
+
+    private final MethodHandle runs;
+    private final MethodHandle kernels;
+    private final MethodHandle tileBytes;
+    private final MethodHandle scratchBytes;
+    private final MethodHandle map;
+    private final MethodHandle unmap;
+    private final MethodHandle forget;
+    private final List<String> isas = new ArrayList<>();
+
+    private NativeLibrary(SymbolLookup symbols) {
+        MethodHandle version = bind(symbols, "lacuna_version", FunctionDescriptor.of(ValueLayout.JAVA_INT));
+        runs = bind(symbols, "lacuna_runs", FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT));
+        kernels = bind(symbols, "lacuna_kernels", FunctionDescriptor.of(ValueLayout.ADDRESS, ValueLayout.JAVA_INT));
+        tileBytes = bind(symbols, "lacuna_tile_bytes", longs(3));
+        scratchBytes = bind(symbols, "lacuna_scratch_bytes", longs(4));
+        map = bind(symbols, "lacuna_map", longs(1));
+        unmap = bind(symbols, "lacuna_unmap", longs(2));
+        forget = bind(symbols, "lacuna_forget", longs(2));
+        int found = (int) call(version);
+        if (found != VERSION) throw new IllegalStateException("the native library has interface " + found + ", not " + VERSION);
+        for (int i = 0; i < ISAS.size(); i++) {
+            if ((int) call(runs, i) != 0) isas.add(ISAS.get(i));
+        }
+    }
+
+    private static FunctionDescriptor longs(int n) {
+        ValueLayout[] arguments = new ValueLayout[n];
+        java.util.Arrays.fill(arguments, ValueLayout.JAVA_LONG);
+        return FunctionDescriptor.of(ValueLayout.JAVA_LONG, arguments);
+    }
+
+    private static MethodHandle bind(SymbolLookup symbols, String name, FunctionDescriptor type) {
+        return Linker.nativeLinker().downcallHandle(symbols.findOrThrow(name), type);
+    }
+
+    private static Object call(MethodHandle f, Object... arguments) {
+        try {
+            return f.invokeWithArguments(arguments);
+        } catch (Throwable e) {
+            throw failure(e);
+        }
+    }
+
+    /** What a downcall throws is no checked exception. */
+    static RuntimeException failure(Throwable e) {
+        if (e instanceof Error error) throw error;
+        return e instanceof RuntimeException r ? r : new IllegalStateException(e);
+    }
+
+    private static Result load() {
+        String os = System.getProperty("os.name", "").toLowerCase(Locale.ROOT);
+        String cpu = System.getProperty("os.arch", "");
+        if (!os.equals("linux") || !cpu.equals("amd64")) return new Result(null, "there are no C kernels for " + os + " on " + cpu);
+        String name = "/native/linux-x86_64/liblacuna.so";
+        try (InputStream in = NativeLibrary.class.getResourceAsStream(name)) {
+            if (in == null) return new Result(null, "this jar was built without C kernels: install gcc and cmake and build it again");
+            Path file = Files.createTempFile("lacuna", ".so");
+            try {
+                Files.copy(in, file, StandardCopyOption.REPLACE_EXISTING);
+                NativeLibrary library = new NativeLibrary(SymbolLookup.libraryLookup(file, Arena.global()));
+                if (library.isas.isEmpty()) return new Result(null, "the C kernels need a processor with AVX2, FMA and F16C");
+                return new Result(library, "");
+            } finally {
+                Files.delete(file);
+            }
+        } catch (IllegalCallerException e) {
+            return new Result(null, "native access is denied: add --enable-native-access=ALL-UNNAMED to the java command");
+        } catch (IOException | RuntimeException | LinkageError e) {
+            return new Result(null, "the C kernels cannot be loaded: " + e);
+        }
+    }
+
+    /** Why there are no C kernels here, or null. */
+    static @Nullable String missing() {
+        Result r = Loaded.RESULT;
+        return r.library == null ? r.why : null;
+    }
+
+    /** The library; only where {@link #missing} is null. */
+    static NativeLibrary get() {
+        return Objects.requireNonNull(Loaded.RESULT.library);
+    }
+
+    /** The tiers that run here, best last. */
+    List<String> isas() {
+        return List.copyOf(isas);
+    }
+
+    /** The table of a tier's kernels. */
+    MemorySegment table(String isa) {
+        return ((MemorySegment) call(kernels, ISAS.indexOf(isa))).reinterpret(NativeKernels.COUNT * ValueLayout.ADDRESS.byteSize());
+    }
+
+    /** Bytes of 16 placed rows. */
+    long tileBytes(NativeFormat format, int cols) {
+        return (long) call(tileBytes, (long) format.code(), (long) format.group(), (long) cols);
+    }
+
+    /** Bytes of scratch that a thread needs. */
+    long scratchBytes(int cols, int rows, int queries, int headSize) {
+        return (long) call(scratchBytes, (long) cols, (long) rows, (long) queries, (long) headSize);
+    }
+
+    /** Zeroed memory on large pages where the system has some, as long as the arena lives. */
+    MemorySegment map(long bytes, Arena arena) {
+        long at = (long) call(map, bytes);
+        if (at == 0) throw new OutOfMemoryError("no " + bytes + " bytes for weights outside the heap");
+        return MemorySegment.ofAddress(at).reinterpret(bytes, arena, s -> call(unmap, s.address(), bytes));
+    }
+
+    /** Lets go of the pages of a file that was mapped, which are read again should anyone ask. */
+    void forget(MemorySegment mapped) {
+        if (mapped.isMapped()) call(forget, mapped.address(), mapped.byteSize());
+    }
+}

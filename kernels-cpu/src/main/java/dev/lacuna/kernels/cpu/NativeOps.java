@@ -1,0 +1,414 @@
+package dev.lacuna.kernels.cpu;
+
+import dev.lacuna.ops.Act;
+import dev.lacuna.ops.Activation;
+import dev.lacuna.ops.Attention;
+import dev.lacuna.ops.Batch;
+import dev.lacuna.ops.Decision;
+import dev.lacuna.ops.Embedding;
+import dev.lacuna.ops.Ffn;
+import dev.lacuna.ops.HeadNorm;
+import dev.lacuna.ops.Input;
+import dev.lacuna.ops.InputPolicy;
+import dev.lacuna.ops.KvPool;
+import dev.lacuna.ops.KvSpec;
+import dev.lacuna.ops.Limits;
+import dev.lacuna.ops.Linear;
+import dev.lacuna.ops.Logits;
+import dev.lacuna.ops.Norm;
+import dev.lacuna.ops.Ops;
+import dev.lacuna.ops.Qkv;
+import dev.lacuna.ops.Rope;
+import dev.lacuna.ops.Step;
+import dev.lacuna.ops.TopK;
+import dev.lacuna.ops.UnsupportedKernelException;
+import dev.lacuna.ops.Use;
+import dev.lacuna.ops.Values;
+import dev.lacuna.ops.Weight;
+import dev.lacuna.ops.Workspace;
+import dev.lacuna.tensor.Format;
+import dev.lacuna.tensor.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/** The operations, cut into parts for the team; a part is one call of a C kernel on operands outside the heap. */
+final class NativeOps implements Ops {
+    /** Rows that the caller does alone: waking the team would take longer. */
+    private static final int ALONE = 2;
+    /** Rows of a step that are few, and rows of a part of row-wise work when they are many. */
+    private static final int FEW = 12;
+    private static final int ROWS = 8;
+    /** Parts for each thread when rows are few: enough for balance beside a busy core, not so many that handing out costs. */
+    private static final int PARTS = 4;
+    /** Tiles of a part when rows are many: what is unpacked together. */
+    private static final int MANY_TILES = 4;
+
+    private final NativeLibrary library;
+    private final NativeKernels kernels;
+    private final Team team;
+    private final Arena arena = Arena.ofShared();
+    private final Args args = new Args(arena);
+    private final Args second = new Args(arena);
+    private final Args third = new Args(arena);
+    private final NativeBatch batch = new NativeBatch();
+    private final NativeTiles tiles = new NativeTiles();
+    private final NativeScratch scratch;
+    private final Set<Decision> decisions = new LinkedHashSet<>();
+
+    NativeOps(NativeLibrary library, String isa, Team team) {
+        this.library = library;
+        this.team = team;
+        kernels = new NativeKernels(library, isa);
+        scratch = new NativeScratch(library, team.threads());
+    }
+
+    // ---- load time
+
+    @Override
+    public List<Weight> place(List<Tensor> tensors, InputPolicy policy, Set<Use> uses) {
+        List<Weight> placed = new ArrayList<>();
+        for (Tensor t : tensors) {
+            NativeFormat format = NativeFormat.of(t.format());
+            if (format == null) throw new UnsupportedKernelException(t.name() + " is " + t.format() + ": the C kernels know " + Format.ALL);
+            scratch.cols(t.cols());
+            placed.add(place(t, format, policy));
+            decide(t.format(), policy, uses);
+        }
+        return placed;
+    }
+
+    private NativeWeight place(Tensor t, NativeFormat format, InputPolicy policy) {
+        long tileBytes = library.tileBytes(format, t.cols());
+        int n = NativeWeight.tiles(t.rows());
+        NativeWeight w = new NativeWeight(t.rows(), t.cols(), t.format(), policy, format,
+                library.map(Math.multiplyExact(n, tileBytes), arena),
+                tileBytes);
+        try (Arena copy = Arena.ofShared()) {
+            MemorySegment source = t.data();
+            if (!source.isNative()) source = copy.allocate(source.byteSize(), 64).copyFrom(source);
+            args.begin().memory(source, t.format().bytes(t.rows(), t.cols()), 1).memory(w.data(), n * tileBytes, 64)
+                    .number(t.format().rowBytes(t.cols())).weight(w, null);
+            int step = Math.max(1, n / (team.threads() * PARTS));
+            run(kernels.pack, args, n, step);
+        }
+        library.forget(t.data());
+        return w;
+    }
+
+    private void decide(Format format, InputPolicy policy, Set<Use> uses) {
+        String kernel = "native, " + kernels.isa;
+        if (uses.contains(Use.EMBED)) decisions.add(new Decision("embed", format.name(), kernel, "rows are looked up in the tiles"));
+        if (!uses.contains(Use.PRODUCT)) return;
+        for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
+            decisions.add(new Decision("product", format + " x " + input, kernel, "tiles of 16 rows, each byte read once"));
+        }
+    }
+
+    @Override
+    public Values values(float[] v) {
+        MemorySegment memory = arena.allocate((long) NativeAct.padded(Math.max(1, v.length)) * Float.BYTES, 64);
+        MemorySegment.copy(v, 0, memory, ValueLayout.JAVA_FLOAT, 0, v.length);
+        return new NativeValues(memory, v.length);
+    }
+
+    @Override
+    public KvPool kv(KvSpec spec, int blocks) {
+        return new CpuKvPool(spec, blocks, new PlainKernels());
+    }
+
+    @Override
+    public Workspace workspace(Limits max) {
+        return new NativeWorkspace(max, this);
+    }
+
+    void reserve(int cols) {
+        scratch.cols(cols);
+    }
+
+    void reserveRows(Limits limits) {
+        scratch.rows(limits.rows());
+        batch.reserve(limits);
+        tiles.reserve(limits.rows());
+    }
+
+    @Override
+    public List<Decision> decisions() {
+        return List.copyOf(decisions);
+    }
+
+    // ---- one step
+
+    @Override
+    public void run(Step key, Batch b, Runnable body) {
+        batch.begin(b);
+        try {
+            body.run();
+        } finally {
+            batch.end();
+        }
+    }
+
+    private void run(NativeKernels.Kernel kernel, Args a, int n, int step) {
+        team.run((n + step - 1) / step,
+                (part, worker) -> kernel.run(a, (long) part * step, Math.min(n, (part + 1) * step), scratch.of(worker)));
+    }
+
+    /** Row-wise work. */
+    private void rows(NativeKernels.Kernel kernel, Args a, int n) {
+        if (n <= ALONE) kernel.run(a, 0, n, scratch.of(0));
+        else
+            run(kernel, a, n, n <= ROWS * team.threads() ? 1 : ROWS);
+    }
+
+    /** Tiles of a part. */
+    private int step(int n, int rows) {
+        return rows <= FEW ? Math.max(1, n / (team.threads() * PARTS)) : Math.min(MANY_TILES, Math.max(1, n / team.threads()));
+    }
+
+    // ---- row-wise operations
+
+    @Override
+    public void embed(Embedding e, Act x) {
+        NativeAct to = (NativeAct) x;
+        NativeWeight learned = (NativeWeight) e.positions();
+        int rows = batch.rows();
+        to.begin(rows);
+        args.begin().weight((NativeWeight) e.table(), null);
+        if (learned == null) args.noWeight();
+        else
+            args.weight(learned, null);
+        args.act(to, rows).ints(batch.ids(), rows).ints(batch.positions(), rows).number(e.offset()).real(e.scale());
+        rows(kernels.embed, args, rows);
+    }
+
+    @Override
+    public void addNorm(Act residual, @Nullable Act delta, @Nullable Norm post, @Nullable Norm norm, boolean keepNormed,
+            @Nullable Act out) {
+        NativeAct res = (NativeAct) residual;
+        NativeAct to = (NativeAct) out;
+        int rows = batch.rows();
+        args.begin().act(res, rows);
+        if (delta == null) args.noAct();
+        else
+            args.act((NativeAct) delta, rows);
+        if (to == null) {
+            args.noAct();
+        } else {
+            to.begin(rows);
+            args.act(to, rows);
+        }
+        norm(delta == null ? null : post, res.cols());
+        norm(norm, res.cols());
+        args.number(keepNormed ? 1 : 0);
+        rows(kernels.norm, args, rows);
+    }
+
+    private void norm(@Nullable Norm norm, int cols) {
+        if (norm == null) {
+            args.none(4);
+            return;
+        }
+        args.values((NativeValues) norm.gain(), cols);
+        if (norm.bias() == null) args.none();
+        else
+            args.values((NativeValues) norm.bias(), cols);
+        args.number(norm.kind() == Norm.Kind.LAYER ? 1 : 0).real(norm.eps());
+    }
+
+    @Override
+    public void ropeAppend(Act q, Act k, Act v, @Nullable HeadNorm norm, Rope rope, KvPool kv, int layer) {
+        CpuKvPool pool = (CpuKvPool) kv;
+        int rows = batch.rows();
+        args.begin().act((NativeAct) q, rows).act((NativeAct) k, rows).act((NativeAct) v, rows);
+        if (norm == null) args.none(2);
+        else
+            args.values((NativeValues) norm.q(), rope.headSize()).values((NativeValues) norm.k(), rope.headSize());
+        args.real(norm == null ? 0 : norm.eps()).values((NativeValues) rope.table(), rope.table().size());
+        args.number(rope.dims()).number(rope.headSize()).number(rope.interleaved() ? 1 : 0).ints(batch.positions(), rows)
+                .ints(batch.blocks(), rows);
+        cache(pool, layer);
+        rows(kernels.rope, args, rows);
+    }
+
+    private void cache(CpuKvPool pool, int layer) {
+        MemorySegment bytes = pool.layer(layer);
+        args.memory(bytes, bytes.byteSize(), 64).number(pool.spec().type().ordinal()).number(pool.spec().kvHeads()[layer]);
+    }
+
+    @Override
+    public void activate(Activation f, Act gate, @Nullable Act up, Act out) {
+        NativeAct to = (NativeAct) out;
+        int rows = batch.rows();
+        to.begin(rows);
+        args.begin().act((NativeAct) gate, rows);
+        if (up == null) args.noAct();
+        else
+            args.act((NativeAct) up, rows);
+        args.act(to, rows).number(f.ordinal());
+        rows(kernels.activate, args, rows);
+    }
+
+    @Override
+    public void attend(Act q, KvPool kv, int layer, Attention a, Act out) {
+        CpuKvPool pool = (CpuKvPool) kv;
+        NativeAct to = (NativeAct) out;
+        int rows = batch.rows();
+        to.begin(rows);
+        int parts = tiles.cut(batch.batch(), a, pool.spec().kvHeads()[layer], team.threads());
+        scratch.queries(tiles.queries(), a.headSize());
+        args.begin().act((NativeAct) q, rows).act(to, rows);
+        cache(pool, layer);
+        args.number(a.headSize()).ints(tiles.tiles(), tiles.count() + 1).ints(tiles.heads(), a.heads())
+                .ints(tiles.groups(), tiles.groupCount() + 1)
+                .ints(tiles.kvOf(), a.heads()).number(tiles.groupCount()).ints(batch.positions(), rows).ints(batch.sequences(), rows)
+                .ints(batch.table(), batch.tableSize()).number(batch.tableStride()).real(a.scale()).real(a.softCap()).number(a.window());
+        run(kernels.attend, args, parts, 1);
+        if (!to.codesCurrent() || a.headSize() % 32 == 0) return;
+        args.begin().act(to, rows);
+        rows(kernels.quantize, args, rows);
+    }
+
+    // ---- products
+
+    private void product(Args a, NativeAct x, Linear w, NativeAct y, MemorySegment index, int rows, float cap) {
+        a.begin().weight((NativeWeight) w.weight(), (NativeValues) w.bias()).act(x, batch.batch().limits().rows()).act(y, rows)
+                .ints(index, rows)
+                .number(rows).real(cap);
+    }
+
+    @Override
+    public void linear(Act x, Linear w, Act y) {
+        NativeAct to = (NativeAct) y;
+        int rows = batch.rows();
+        to.begin(rows);
+        product(args, (NativeAct) x, w, to, batch.each(), rows, 0);
+        int n = NativeWeight.tiles(w.weight().rows());
+        run(kernels.product, args, n, step(n, rows));
+    }
+
+    @Override
+    public void logits(Act x, Linear w, float softCap, Logits out) {
+        NativeWorkspace.Scores l = (NativeWorkspace.Scores) out;
+        l.rows = batch.batch().logitRows();
+        if (l.rows == 0) return;
+        product(args, (NativeAct) x, w, l.v, batch.logitRows(), l.rows, softCap);
+        int n = NativeWeight.tiles(w.weight().rows());
+        run(kernels.product, args, n, step(n, l.rows));
+    }
+
+    @Override
+    public void qkv(Act x, Qkv w, @Nullable HeadNorm norm, Rope rope, KvPool kv, int layer, Act q, Act k, Act v) {
+        int rows = batch.rows();
+        Linear[] weights = {w.q(), w.k(), w.v()};
+        Act[] outs = {q, k, v};
+        Args[] each = {args, second, third};
+        int[] n = new int[3];
+        for (int i = 0; i < 3; i++) {
+            ((NativeAct) outs[i]).begin(rows);
+            product(each[i], (NativeAct) x, weights[i], (NativeAct) outs[i], batch.each(), rows, 0);
+            n[i] = NativeWeight.tiles(weights[i].weight().rows());
+        }
+        int step = step(n[0] + n[1] + n[2], rows);
+        int qParts = (n[0] + step - 1) / step;
+        int kParts = (n[1] + step - 1) / step;
+        int vParts = (n[2] + step - 1) / step;
+        team.run(qParts + kParts + vParts, (part, worker) -> {
+            int which = part < qParts ? 0 : part < qParts + kParts ? 1 : 2;
+            int from = (part - (which == 0 ? 0 : which == 1 ? qParts : qParts + kParts)) * step;
+            kernels.product.run(each[which], from, Math.min(n[which], from + step), scratch.of(worker));
+        });
+        ropeAppend(q, k, v, norm, rope, kv, layer);
+    }
+
+    @Override
+    public void ffn(Act x, Ffn w, Act gate, Act up, Act hidden, Act delta) {
+        int rows = batch.rows();
+        NativeAct to = (NativeAct) hidden;
+        to.begin(rows);
+        Linear main = w instanceof Ffn.Gated g ? g.up() : ((Ffn.Plain) w).up();
+        args.begin();
+        if (w instanceof Ffn.Gated g) args.weight((NativeWeight) g.gate().weight(), (NativeValues) g.gate().bias());
+        else
+            args.noWeight();
+        args.weight((NativeWeight) main.weight(), (NativeValues) main.bias()).act((NativeAct) x, rows).act(to, rows)
+                .ints(batch.each(), rows)
+                .number(rows).number(w.activation().ordinal());
+        int pairs = NativeAct.padded(to.cols()) / 32;
+        run(kernels.gated, args, pairs, rows <= FEW ? Math.max(1, pairs / (team.threads() * PARTS)) : 1);
+        linear(hidden, w.down(), delta);
+    }
+
+    // ---- the best tokens
+
+    @Override
+    public void topK(Logits l, int k, TopK out) {
+        NativeWorkspace.Scores scores = (NativeWorkspace.Scores) l;
+        NativeWorkspace.Best best = (NativeWorkspace.Best) out;
+        best.rows = batch.batch().logitRows();
+        long bytes = Math.multiplyExact((long) best.rows * Float.BYTES, scores.v.padded());
+        args.begin().memory(scores.v.floats(), bytes, 4).number(scores.v.padded()).number(scores.v.cols()).number(k)
+                .ints(best.ids, Math.multiplyExact((long) best.rows, k));
+        rows(kernels.best, args, best.rows);
+    }
+
+    // ---- outside run()
+
+    @Override
+    public void write(Act a, float[] v) {
+        NativeAct to = (NativeAct) a;
+        int rows = v.length / to.cols();
+        to.begin(rows);
+        for (int r = 0; r < rows; r++) {
+            MemorySegment.copy(v, r * to.cols(), to.floats(), ValueLayout.JAVA_FLOAT, (long) r * to.padded() * Float.BYTES, to.cols());
+        }
+        if (!to.codesCurrent()) return;
+        args.begin().act(to, rows);
+        kernels.quantize.run(args, 0, rows, scratch.of(0));
+    }
+
+    @Override
+    public float[] read(Act a, int rows) {
+        NativeAct from = (NativeAct) a;
+        if (from.codesCurrent()) {
+            args.begin().act(from, rows);
+            kernels.unpack.run(args, 0, rows, scratch.of(0));
+        }
+        return floats(from, rows);
+    }
+
+    private static float[] floats(NativeAct from, int rows) {
+        float[] out = new float[Math.multiplyExact(rows, from.cols())];
+        for (int r = 0; r < rows; r++) {
+            MemorySegment.copy(from.floats(), ValueLayout.JAVA_FLOAT, (long) r * from.padded() * Float.BYTES, out, r * from.cols(),
+                    from.cols());
+        }
+        return out;
+    }
+
+    @Override
+    public float[] read(Logits l) {
+        NativeWorkspace.Scores from = (NativeWorkspace.Scores) l;
+        return floats(from.v, from.rows);
+    }
+
+    @Override
+    public int[] read(TopK t) {
+        NativeWorkspace.Best from = (NativeWorkspace.Best) t;
+        return Arrays.copyOf(from.ids.toArray(ValueLayout.JAVA_INT), from.rows * from.k);
+    }
+
+    @Override
+    public void close() {
+        scratch.close();
+        batch.close();
+        tiles.close();
+        arena.close();
+    }
+}

@@ -1,0 +1,15 @@
+package dev.lacuna.kernels.cpu;
+
+import dev.lacuna.model.FamilyConformance;
+
+class NativeFamilyTest extends FamilyConformance {
+    @Override
+    protected String kernels() {
+        return "native";
+    }
+
+    @Override
+    protected double bound() {
+        return 1e-6;
+    }
+}

@@ -1,0 +1,41 @@
+package dev.lacuna.ops;
+
+import static org.junit.jupiter.api.Assumptions.abort;
+
+import dev.lacuna.kernels.cpu.CpuProvider;
+import org.junit.jupiter.api.Nested;
+
+/** The C kernels of every tier that the processor has. */
+class NativeOpsTest {
+    /** What every x86-64 processor of the last ten years has. */
+    @Nested
+    class Avx2 extends Tier {
+        Avx2() {
+            super("avx2");
+        }
+    }
+
+    /** AVX-512 with VNNI. */
+    @Nested
+    class Avx512 extends Tier {
+        Avx512() {
+            super("avx512");
+        }
+    }
+
+    abstract static class Tier extends OpsConformance {
+        private final String isa;
+
+        Tier(String isa) {
+            this.isa = isa;
+        }
+
+        @Override
+        protected Ops open(int threads) {
+            CpuProvider provider = new CpuProvider();
+            OpsProvider.Tier tier = provider.tiers().getFirst();
+            if (!tier.runnable() || !tier.detail().contains(isa)) abort("no C kernels for " + isa + " here: " + tier);
+            return provider.open("native", new OpsOptions(threads, "native", isa, true));
+        }
+    }
+}
