@@ -22,6 +22,18 @@ record Candidates(long[] packed) {
         return new Candidates(heap);
     }
 
+    /** The {@code count} tokens whose odds are at least {@code bar}. */
+    static Candidates above(float[] logits, int at, int vocabulary, double[] odds, double bar, int count) {
+        long[] found = new long[count];
+        int n = 0;
+        for (int i = 0; i < vocabulary; i++) {
+            if (odds[i] >= bar) found[n++] = -1 - pack(logits[at + i], i); // falling order is rising order of what is negated
+        }
+        Arrays.sort(found);
+        for (int i = 0; i < count; i++) found[i] = -1 - found[i];
+        return new Candidates(found);
+    }
+
     private static long pack(float logit, int token) {
         int bits = Float.floatToIntBits(logit);
         int ordered = bits ^ (bits >> 31 & 0x7fffffff);

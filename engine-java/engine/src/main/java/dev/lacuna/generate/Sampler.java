@@ -14,6 +14,7 @@ final class Sampler {
     private final Sampling sampling;
     private final SplittableRandom random;
     private final Map<Integer, Integer> generated = new HashMap<>();
+    private final Odds odds = new Odds();
     private final ArrayDeque<Integer> recent = new ArrayDeque<>();
 
     Sampler(Sampling sampling, int[] prompt) {
@@ -37,9 +38,18 @@ final class Sampler {
     int choose(float[] logits, int at, int vocabulary) {
         penalize(logits, at);
         if (sampling.temperature() == 0) return best(logits, at, vocabulary);
-        int n = sampling.topK() > 0 ? Math.min(sampling.topK(), vocabulary) : vocabulary;
-        // the nucleus and min-p need the candidates in falling order; a partial selection first keeps the sort small
-        Candidates c = n < vocabulary ? Candidates.best(logits, at, vocabulary, n) : candidatesAbove(logits, at, vocabulary);
+        int n = sampling.topK();
+        return n > 0 && n < vocabulary ? amongBest(Candidates.best(logits, at, vocabulary, n)) : amongAll(logits, at, vocabulary);
+    }
+
+    private int amongAll(float[] logits, int at, int vocabulary) {
+        odds.weigh(logits, at, vocabulary, sampling.temperature());
+        return sampling.topP() >= 1 && sampling.minP() == 0
+                ? odds.draw(random.nextDouble())
+                : odds.draw(sampling.topP(), sampling.minP(), logits, at, random.nextDouble());
+    }
+
+    private int amongBest(Candidates c) {
         double max = c.logit(0);
         double[] p = new double[c.size()];
         double total = 0;
@@ -68,17 +78,6 @@ final class Sampler {
             if (draw < 0) return c.token(i);
         }
         return c.token(keep - 1);
-    }
-
-    /** All tokens that have a chance within double precision: e^-40 of the best is less than one draw in 10^17. */
-    private Candidates candidatesAbove(float[] logits, int at, int vocabulary) {
-        float max = logits[at + best(logits, at, vocabulary)];
-        float floor = (float) (max - 40 * sampling.temperature());
-        int n = 0;
-        for (int i = 0; i < vocabulary; i++) {
-            if (logits[at + i] >= floor) n++;
-        }
-        return Candidates.best(logits, at, vocabulary, Math.max(1, n));
     }
 
     private void penalize(float[] logits, int at) {

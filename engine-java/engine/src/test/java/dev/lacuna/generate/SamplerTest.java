@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
@@ -49,6 +50,46 @@ class SamplerTest {
         assertEquals(1000, draws(Sampling.GREEDY.withTemperature(1).withTopP(0.5), 1000)[2]);
         int[] m = draws(Sampling.GREEDY.withTemperature(1).withMinP(0.3), 1000); // e^-1 = 0.37 stays, e^-2 goes
         assertTrue(m[2] > 0 && m[3] > 0 && m[2] + m[3] == 1000);
+    }
+
+    /** Without a sort of everything, the same as with one. */
+    @Test
+    void theNucleusIsThatOfASort() {
+        SplittableRandom random = new SplittableRandom(5);
+        Odds odds = new Odds();
+        for (int n = 0; n < 400; n++) {
+            float[] l = new float[1 + random.nextInt(3000)];
+            double spread = random.nextDouble(0.1, 6);
+            for (int i = 0; i < l.length; i++) l[i] = (float) (random.nextGaussian() * spread);
+            double temperature = random.nextDouble(0.2, 2);
+            double topP = random.nextInt(4) == 0 ? 1 : random.nextDouble(0.01, 1);
+            double minP = random.nextInt(2) == 0 ? 0 : random.nextDouble(0, 0.3);
+            odds.weigh(l, 0, l.length, temperature);
+            double draw = random.nextDouble(0.001, 0.999);
+            assertEquals(sorted(l, temperature, topP, minP, draw), odds.draw(topP, minP, l, 0, draw), "case " + n);
+        }
+    }
+
+    private static int sorted(float[] l, double temperature, double topP, double minP, double draw) {
+        List<Integer> order = IntStream.range(0, l.length).boxed().sorted((a, b) -> Float.compare(l[b], l[a])).toList();
+        double[] p = order.stream().mapToDouble(i -> Math.exp((l[i] - l[order.getFirst()]) / temperature)).toArray();
+        double total = Arrays.stream(p).sum();
+        int keep = 0;
+        double mass = 0;
+        while (keep < p.length && (keep == 0 || p[keep] >= minP && mass < topP * total)) mass += p[keep++];
+        double left = draw * mass;
+        for (int i = 0; i < keep; i++) {
+            left -= p[i];
+            if (left < 0) return order.get(i);
+        }
+        return order.get(keep - 1);
+    }
+
+    @Test
+    void scoresThatAreNotNumbersAreRefused() {
+        float[] nan = {Float.NaN, Float.NaN};
+        Sampler sampler = new Sampler(Sampling.GREEDY.withTemperature(1), new int[0]);
+        assertThrows(IllegalStateException.class, () -> sampler.choose(nan, 0, 2));
     }
 
     @Test

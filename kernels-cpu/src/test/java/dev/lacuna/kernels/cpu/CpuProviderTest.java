@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.lacuna.ops.Backends;
 import dev.lacuna.ops.CheckedOps;
@@ -29,12 +30,29 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class CpuProviderTest {
     @Test
-    void theVectorTierIsTheDefaultHere() {
-        OpsProvider.Tier vector = new CpuProvider().tiers().getFirst();
-        assertEquals("vector", vector.name());
-        assertNull(vector.why());
-        assertTrue(vector.detail().contains(Lanes.BITS + " bits"), vector.detail());
-        assertEquals("vector", Backends.find().tiers().getFirst().name());
+    void theFastestThatRunsIsTheDefault() {
+        List<OpsProvider.Tier> tiers = new CpuProvider().tiers();
+        assertEquals(List.of("native", "vector", "plain"), tiers.stream().map(OpsProvider.Tier::name).toList());
+        assertNull(tiers.get(1).why());
+        assertTrue(tiers.get(1).detail().contains(Lanes.BITS + " bits"), tiers.get(1).detail());
+        String fastest = tiers.getFirst().runnable() ? "native" : "vector";
+        assertEquals(fastest, Backends.find().tiers().stream().filter(OpsProvider.Tier::runnable).findFirst().orElseThrow().name());
+    }
+
+    /** An instruction set is a cap that somebody asked for: what is not there is refused, never replaced. */
+    @Test
+    void theInstructionSetIsAsAsked() {
+        OpsProvider.Tier tier = new CpuProvider().tiers().getFirst();
+        assumeTrue(tier.runnable(), () -> "no C kernels here: " + tier.why());
+        try (CheckedOps ops = Backends.find().open(new OpsOptions(1, "native", "avx2", true))) {
+            Tensor q4 = new Tensor("w", Format.Q4_1, 4, 64, MemorySegment.ofArray(new byte[160]));
+            long bytes = ops.place(List.of(q4), InputPolicy.I8, Set.of(Use.PRODUCT)).getFirst().bytes();
+            assertEquals(16 * 40, bytes, "a tile of 16 rows");
+            assertTrue(ops.decisions().stream().allMatch(d -> d.kernel().equals("native, avx2")), ops.decisions()::toString);
+        }
+        UnsupportedKernelException e = assertThrows(UnsupportedKernelException.class,
+                () -> Backends.find().open(new OpsOptions(1, "native", "neon", true)));
+        assertTrue(e.getMessage().contains("'neon'") && e.getMessage().contains("avx2"), e.getMessage());
     }
 
     @Test
