@@ -297,7 +297,8 @@ class FolderTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"int8,F32|I8_ROW", "int4,F32|I4_GROUP_32", "mixed,F32|I4_GROUP_32|I8_GROUP_64|I4_GROUP_64"})
+    @CsvSource({"int8,F32|I8_ROW", "int4,F32|I4_GROUP_32", "mixed,F32|I4_GROUP_32|I8_GROUP_64|I4_GROUP_64",
+            "targets,F32|I4_GROUP_32|I8_ROW|I4_GROUP_64"})
     void whatThePackagePackedIsWhatItUnpacks(String name, String formats) throws Exception {
         Path models = Checkout.root().resolve("models/compressed-tensors");
         JsonNode golden = JsonMapper.shared().readTree(models.resolve("golden.json").toFile());
