@@ -18,7 +18,7 @@ final class ConfigKeys {
     /** Keys that change nothing in what a model computes, of config.json, of its text_config and of generation_config.json. */
     private static final Pattern INFORMATIONAL = Pattern.compile("(?:text_config\\.|generation_config\\.)?(?:" + String.join("|",
             // who wrote the file, and with what
-            "architectures", "_name_or_path", "transformers_version", "transformers\\.js_config\\..*", "unsloth_(?:fixed|version)",
+            "architectures", "_(?:model_)?name_or_path", "transformers_version", "transformers\\.js_config\\..*", "unsloth_(?:fixed|version)",
             "_from_model_config",
             // which code would run elsewhere: none is run here
             "auto_map\\..*", "_?attn_implementation(?:_.*)?", "(?:use_)?cache(?:_implementation)?", "gradient_checkpointing", "pretraining_tp",
