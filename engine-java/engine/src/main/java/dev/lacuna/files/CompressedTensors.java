@@ -173,14 +173,16 @@ final class CompressedTensors {
         schemes.ignored(base).ifPresent(by -> {
             throw in.fail("is quantized, and quantization_config.ignore says with " + quoted(by) + " that it is not");
         });
-        Scheme scheme = schemes.of(base).orElseThrow(() -> in.fail("is quantized, and no target in quantization_config.config_groups is it"));
+        Scheme scheme = schemes.of(base)
+                .orElseThrow(() -> in.fail("is quantized, and no target in quantization_config.config_groups is it"));
         Integer groups = fit(in, integers, packed, scale, zero, scheme, rows, cols);
         if (groups == null) throw in.fail("does not fit its scheme in " + Safetensors.CONFIG + ": " + scheme);
         return new Module(base, integers, scale, zero, scheme, rows, cols, groups, target(in, scheme, cols));
     }
 
     /** Groups of a row if the tensors are what the scheme makes of such a matrix. */
-    private static @Nullable Integer fit(Cursor in, Entry integers, boolean packed, Entry scale, @Nullable Entry zero, Scheme scheme, int rows,
+    private static @Nullable Integer fit(Cursor in, Entry integers, boolean packed, Entry scale, @Nullable Entry zero, Scheme scheme,
+            int rows,
             int cols) {
         if (packed && integers.dim(1) != (in.product(cols, scheme.bits) + 31) / 32) return null;
         if (!packed && scheme.bits != 8) return null;

@@ -30,7 +30,8 @@ final class QuantizationTargets<S> {
     private record Target<S>(String text, Optional<Pattern> expression, S value) {}
 
     private final BiFunction<String, String, ModelFileException> refuse;
-    private final Map<String, Target<S>> targets = new TreeMap<>(Comparator.comparing((String t) -> t.contains(EXPRESSION)).thenComparing(t -> t));
+    private final Map<String, Target<S>> targets = new TreeMap<>(
+            Comparator.comparing((String t) -> t.contains(EXPRESSION)).thenComparing(t -> t));
     private final List<Target<String>> ignored = new ArrayList<>();
     private int steps;
 
@@ -81,7 +82,8 @@ final class QuantizationTargets<S> {
 
     private boolean names(Target<?> target, String module) {
         try {
-            return target.expression.map(e -> e.matcher(new Counted(module, 0, module.length())).lookingAt()).orElse(target.text.equals(module));
+            return target.expression.map(e -> e.matcher(new Counted(module, 0, module.length())).lookingAt())
+                    .orElse(target.text.equals(module));
         } catch (StackOverflowError e) {
             // Java's matcher calls itself for each turn of a group
             throw refuse.apply("config_groups", "has expressions that are too deep to match");
@@ -99,7 +101,8 @@ final class QuantizationTargets<S> {
         private final int to;
 
         Counted(String text, int from, int to) {
-            if (text.length() > LONGEST) throw refuse.apply("config_groups", "is matched with a name of more than " + LONGEST + " characters");
+            if (text.length() > LONGEST)
+                throw refuse.apply("config_groups", "is matched with a name of more than " + LONGEST + " characters");
             this.text = text;
             this.from = from;
             this.to = to;

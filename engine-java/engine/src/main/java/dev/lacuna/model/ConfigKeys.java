@@ -6,8 +6,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.TreeSet;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.regex.Pattern;
 
 /** A folder's config.json as families read it: remembers which keys were asked for, so that those that were not can be named. */
@@ -18,13 +18,16 @@ final class ConfigKeys {
     /** Keys that change nothing in what a model computes, of config.json, of its text_config and of generation_config.json. */
     private static final Pattern INFORMATIONAL = Pattern.compile("(?:text_config\\.|generation_config\\.)?(?:" + String.join("|",
             // who wrote the file, and with what
-            "architectures", "_(?:model_)?name_or_path", "transformers_version", "transformers\\.js_config\\..*", "unsloth_(?:fixed|version)",
+            "architectures", "_(?:model_)?name_or_path", "transformers_version", "transformers\\.js_config\\..*",
+            "unsloth_(?:fixed|version)",
             "_from_model_config",
             // which code would run elsewhere: none is run here
-            "auto_map\\..*", "_?attn_implementation(?:_.*)?", "(?:use_)?cache(?:_implementation)?", "gradient_checkpointing", "pretraining_tp",
+            "auto_map\\..*", "_?attn_implementation(?:_.*)?", "(?:use_)?cache(?:_implementation)?", "gradient_checkpointing",
+            "pretraining_tp",
             "is_decoder", "is_encoder_decoder", "return_dict", "output_(?:attentions|hidden_states)", "torchscript",
             // training alone
-            "initializer_(?:range|factor)", "init_std", "(?:attention|attn|activation|hidden|embd|resid|embed)_(?:dropout|pdrop)", "dropout",
+            "initializer_(?:range|factor)", "init_std", "(?:attention|attn|activation|hidden|embd|resid|embed)_(?:dropout|pdrop)",
+            "dropout",
             "layerdrop",
             // the tokenizer's files say it; ends of sequences are read with them
             "(?:bos|eos|pad|sep|cls|unk|decoder_start)_token_id",

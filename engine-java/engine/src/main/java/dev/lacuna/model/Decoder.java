@@ -95,7 +95,8 @@ public final class Decoder {
     /** What is many under one name, such as the part of a model that sees images, becomes one line. */
     private static List<String> grouped(List<String> names, String what) {
         Map<String, Long> sizes = names.stream().collect(Collectors.groupingBy(Decoder::group, Collectors.counting()));
-        return names.stream().map(n -> sizes.get(group(n)) < MANY ? n : group(n) + ".* (" + sizes.get(group(n)) + " " + what + ")").distinct()
+        return names.stream().map(n -> sizes.get(group(n)) < MANY ? n : group(n) + ".* (" + sizes.get(group(n)) + " " + what + ")")
+                .distinct()
                 .collect(Collectors.toCollection(ArrayList::new));
     }
 

@@ -74,7 +74,8 @@ public final class ChatTemplate {
         return render(turns, addGenerationPrompt, variables, null);
     }
 
-    String render(List<? extends Map<String, ?>> messages, boolean addGenerationPrompt, Map<String, ?> variables, @Nullable LocalDateTime now) {
+    String render(List<? extends Map<String, ?>> messages, boolean addGenerationPrompt, Map<String, ?> variables,
+            @Nullable LocalDateTime now) {
         Map<String, Object> all = new LinkedHashMap<>(variables);
         all.put("messages", messages);
         all.put("add_generation_prompt", addGenerationPrompt);

@@ -286,13 +286,16 @@ class SafetensorsTest {
             // name of the module | targets of 8 bits | of 4 bits | ignored | null where it is read
             "m.q|'Linear'||'lm_head'|", "m.q|'re:m'||'re:q'|", "m.q|'m.q'|'re:m.q','Linear'||", "m.q|'re:.*q$'|'Linear'||",
             "m.q|'re:.*q'|'re:m'||", "wte|'Embedding'|'Linear'||", "m.embed_tokens|'Module'|'Linear'|'Linear'|",
-            "m.q|'Linear'|'re:m'||does not fit its scheme in config.json: 4 bits", "m.q|'re:m'|'m.q'||does not fit its scheme in config.json: 4 bits",
+            "m.q|'Linear'|'re:m'||does not fit its scheme in config.json: 4 bits",
+            "m.q|'re:m'|'m.q'||does not fit its scheme in config.json: 4 bits",
             "m.q|'re:m'|'re:.*q'||does not fit its scheme in config.json: 4 bits", "m.q|'Embedding','re:q','m'|||no target",
             "m.q|'Linear'||'m.q'|ignore says with \"m.q\"", "m.q|'m.q'||'re:.*q'|ignore says with \"re:.*q\"",
             "m.q|'m.q'||'Linear'|ignore says with \"Linear\"", "wte|'wte'||'Embedding'|ignore says with \"Embedding\"",
             "m.q|'re:('|||is not a regular expression", "m.q|3|||is not a list of strings",
-            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa|'re:.*.*.*.*.*.*.*.*.*.*b'|||take too long", "m.q|'Linear'||'re:%s'|more than 1000 characters"})
-    void targetsAreMatchedAsByThePackage(String module, String eight, @Nullable String four, @Nullable String ignore, @Nullable String wrong)
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa|'re:.*.*.*.*.*.*.*.*.*.*b'|||take too long",
+            "m.q|'Linear'||'re:%s'|more than 1000 characters"})
+    void targetsAreMatchedAsByThePackage(String module, String eight, @Nullable String four, @Nullable String ignore,
+            @Nullable String wrong)
             throws IOException {
         String config = """
                 {"quantization_config":{"quant_method":"compressed-tensors","format":"int-quantized","ignore":[%s],"config_groups":{

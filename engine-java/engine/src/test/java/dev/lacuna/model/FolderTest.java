@@ -211,7 +211,8 @@ class FolderTest {
                 + c.replace("\"vocab_size\": 288,", "") + "}";
         String[] vision = new String[9];
         for (int i = 0; i < vision.length; i++) vision[i] = "vision_tower.vision_model.encoder.layers." + i + ".mlp.fc1.weight";
-        Path path = rewritten("gemma3", n -> prefix.startsWith("model.") ? n.replaceFirst("^model\\.", prefix) : prefix + n, nested, vision);
+        Path path = rewritten("gemma3", n -> prefix.startsWith("model.") ? n.replaceFirst("^model\\.", prefix) : prefix + n, nested,
+                vision);
         int[] ids = new SplittableRandom(9).ints(64, 0, 288).toArray();
         assertEquals(0, nmse(logits(path, ids), logits(Checkout.root().resolve("models/families/gemma3"), ids)));
         assertEquals(List.of("mm_tokens_per_image", "vision_config.model_type", "vision_config.hidden_size", "vision_tower.* (9 tensors)"),
@@ -227,8 +228,10 @@ class FolderTest {
         try (ModelFile file = ModelFile.open(path)) {
             var keys = FolderMapping.read(file).file().metadata();
             assertEquals(List.of(8L, 4L, 256L, 2560L, 131_072L, 1e-6, 1.0 / 16, 1024L),
-                    Stream.of("attention.head_count", "attention.head_count_kv", "attention.key_length", "embedding_length", "context_length",
-                            "attention.layer_norm_rms_epsilon", "attention.scale", "attention.sliding_window").map(k -> keys.get("gemma3." + k))
+                    Stream.of("attention.head_count", "attention.head_count_kv", "attention.key_length", "embedding_length",
+                            "context_length",
+                            "attention.layer_norm_rms_epsilon", "attention.scale", "attention.sliding_window")
+                            .map(k -> keys.get("gemma3." + k))
                             .toList());
         }
     }
@@ -236,7 +239,8 @@ class FolderTest {
     /** transformers' rule for Qwen2: a window only where use_sliding_window is true, in layers from max_window_layers on unless layer_types says. */
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {"'\"sliding_window\":9'|0,0", "'\"sliding_window\":9,\"use_sliding_window\":false'|0,0",
-            "'\"sliding_window\":9,\"use_sliding_window\":true'|0,0", "'\"sliding_window\":9,\"use_sliding_window\":true,\"max_window_layers\":1'|0,9",
+            "'\"sliding_window\":9,\"use_sliding_window\":true'|0,0",
+            "'\"sliding_window\":9,\"use_sliding_window\":true,\"max_window_layers\":1'|0,9",
             "'\"sliding_window\":9,\"use_sliding_window\":true,\"max_window_layers\":0'|9,9",
             "'\"sliding_window\":9,\"use_sliding_window\":true,\"max_window_layers\":0,\"layer_types\":[\"sliding_attention\",\"full_attention\"]'|9,0",
             "'\"use_sliding_window\":true,\"max_window_layers\":0'|0,0"})
@@ -244,14 +248,16 @@ class FolderTest {
         for (String family : List.of("qwen2", "qwen3")) {
             Path path = rewritten(family, n -> n, c -> c.replaceFirst("\\{", "{" + keys + ","));
             try (ModelFile file = ModelFile.open(path)) {
-                assertEquals(windows, Decoder.spec(file).layers().stream().map(l -> String.valueOf(l.window())).collect(Collectors.joining(",")));
+                assertEquals(windows,
+                        Decoder.spec(file).layers().stream().map(l -> String.valueOf(l.window())).collect(Collectors.joining(",")));
                 assertEquals(List.of(), Decoder.unused(file));
             }
         }
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {"opt|\"do_layer_norm_before\": true|\"do_layer_norm_before\": false|norms after the blocks, as OPT-350M",
+    @CsvSource(delimiter = '|', value = {
+            "opt|\"do_layer_norm_before\": true|\"do_layer_norm_before\": false|norms after the blocks, as OPT-350M",
             "opt|\"word_embed_proj_dim\": 32|\"word_embed_proj_dim\": 16|embeddings narrower than the layers, as OPT-350M",
             "gemma3|\"sliding_window\": 20|\"use_bidirectional_attention\": true|use_bidirectional_attention is true",
             "qwen3|\"rope_theta\": 1000000.0|\"layer_types\": [\"linear_attention\", \"full_attention\"]|layer_types 'linear_attention'"})

@@ -261,7 +261,8 @@ class ChatTemplateTest {
     @CsvSource(delimiter = '§', value = {"{% for i in range(2000) %}{% for j in range(2000) %}{% endfor %}{% endfor %}§steps",
             "{% for i in range(2000) %}{{ messages | map('upper') | list }}{% endfor %}§steps",
             "{% for i in range(2000) %}{{ range(2000) | sum }}{% endfor %}§too much work",
-            "{% for i in range(99999) %}{% endfor %}§a range of more than", "{% for i in range(2000) %}{{ 'x' * 9999 }}{% endfor %}§too much work"})
+            "{% for i in range(99999) %}{% endfor %}§a range of more than",
+            "{% for i in range(2000) %}{{ 'x' * 9999 }}{% endfor %}§too much work"})
     void aShortConversationIsStoppedSoon(String source, String why) {
         String message = assertThrows(TemplateException.class, () -> render(source)).getMessage();
         assertTrue(message.contains(why), message);
