@@ -22,6 +22,7 @@ import dev.lacuna.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -87,7 +88,7 @@ public final class Decoder {
     public static List<String> unused(ModelFile file) {
         Reading reading = new Reading(file);
         read(reading);
-        List<String> unused = grouped(reading.unreadKeys(), "keys");
+        List<String> unused = new ArrayList<>(grouped(reading.unreadKeys(), "keys"));
         unused.addAll(grouped(reading.unreadTensors(), "tensors"));
         return unused;
     }
@@ -95,9 +96,12 @@ public final class Decoder {
     /** What is many under one name, such as the part of a model that sees images, becomes one line. */
     private static List<String> grouped(List<String> names, String what) {
         Map<String, Long> sizes = names.stream().collect(Collectors.groupingBy(Decoder::group, Collectors.counting()));
-        return names.stream().map(n -> sizes.get(group(n)) < MANY ? n : group(n) + ".* (" + sizes.get(group(n)) + " " + what + ")")
-                .distinct()
-                .collect(Collectors.toCollection(ArrayList::new));
+        Set<String> lines = new LinkedHashSet<>();
+        for (String name : names) {
+            long size = sizes.getOrDefault(group(name), 0L);
+            lines.add(size < MANY ? name : group(name) + ".* (" + size + " " + what + ")");
+        }
+        return List.copyOf(lines);
     }
 
     private static String group(String name) {
