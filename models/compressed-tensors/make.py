@@ -5,11 +5,11 @@ usage: python make.py      (pip install torch transformers compressed-tensors)
 int8/   int-quantized, a scale for each row, symmetric (W8A8; the activations' part is not used)
 int4/   pack-quantized, a scale and a zero point for each 32 values
 mixed/  pack-quantized in three ways: groups of 32 symmetric, rows of 8 bits with zero points, groups of 64 and 4 bits
+targets/  modules that several targets match, by class, expression and name, and modules that are ignored in these ways
 The logits are those of a float64 model over the unpacked weights.
 """
 import json
 import os
-import re
 
 import compressed_tensors
 import torch
@@ -44,7 +44,13 @@ FOLDERS = {
         "group_1": scheme(["re:.*(gate|up)_proj$"], 8, symmetric=False),
         "group_2": scheme(["model.layers.0.self_attn.o_proj", "model.layers.1.self_attn.o_proj"], 4, 64, symmetric=False),
     }),
+    "targets": ("pack-quantized", {
+        "group_0": scheme(["Linear"], 8),
+        "group_1": scheme(["re:.*self_attn", "model.layers.0.mlp.up_proj"], 4, 32),
+        "group_2": scheme(["re:.*layers\\.1\\.self_attn\\.q", "model.layers.0.self_attn.o_proj"], 4, 64, symmetric=False),
+    }),
 }
+IGNORE = {"targets": ["lm_head", "re:.*layers\\.1\\.mlp\\.(gate|up)", "model.layers.0.self_attn.v_proj"]}
 
 
 def quantize(name):
@@ -54,12 +60,14 @@ def quantize(name):
         for n, p in dense.named_parameters():
             p.copy_(1 + (torch.rand_like(p) - 0.5) if "norm" in n else torch.randn_like(p) * (1 if "embed" in n else 1.5 / p.shape[-1] ** 0.5))
     format, groups = FOLDERS[name]
-    config = QuantizationConfig(config_groups=groups, format=format, ignore=["lm_head"], quantization_status="initialized")
+    config = QuantizationConfig(config_groups=groups, format=format, ignore=IGNORE.get(name, ["lm_head"]), quantization_status="initialized")
     apply_quantization_config(dense, config)
-    for module in dense.modules():
+    schemes = {}
+    for n, module in dense.named_modules():
         s = getattr(module, "quantization_scheme", None)
         if s is None:
             continue
+        schemes[n] = s
         w = module.weight.data
         parts = w.reshape(w.shape[0], -1, s.weights.group_size) if s.weights.group_size else w.unsqueeze(1)
         scale, zero = calculate_qparams(parts.amin(-1), parts.amax(-1), s.weights)
@@ -71,10 +79,10 @@ def quantize(name):
     compressor.compress_model(dense)
     dense.save_pretrained(folder)
     compressor.update_config(folder)
-    return folder, groups
+    return folder, schemes
 
 
-def golden(folder, groups):
+def golden(folder, schemes):
     """Logits over the weights that the package unpacks from the file."""
     file = load_file(os.path.join(folder, "model.safetensors"))
     state = {}
@@ -82,8 +90,7 @@ def golden(folder, groups):
         base = n.removesuffix(".weight_scale")
         if base != n:
             local = {k[len(base) + 1:]: v for k, v in file.items() if k.startswith(base + ".")}
-            s = next(g for g in groups.values() if any(t == "Linear" or t == base or t.startswith("re:") and re.match(t[3:], base)
-                for t in g.targets))
+            s = schemes[base]
             state[base + ".weight"] = BaseCompressor.load_from_registry(s.format).decompress(local, s)["weight"]
         elif ".weight_" not in n:
             state.setdefault(n, file[n])

@@ -12,7 +12,6 @@ import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -23,8 +22,8 @@ import tools.jackson.databind.JsonNode;
 
 /**
  * The quantized matrices of a {@code compressed-tensors} folder, formats int-quantized and pack-quantized. Such a matrix is several tensors: integers,
- * scales, perhaps zero points. Which matrices are quantized, and how, shows in the tensors; the configuration must have a scheme that fits, so that
- * {@code targets} and {@code ignore} need no matching of patterns.
+ * scales, perhaps zero points. Which matrices are quantized shows in the tensors; how, the configuration says by {@link QuantizationTargets}, and what
+ * contradicts it is refused: a quantized matrix that is ignored, that no target names, or that does not fit its scheme. A dense one is what it is.
  */
 final class CompressedTensors {
     private static final String METHOD = "compressed-tensors";
@@ -82,7 +81,7 @@ final class CompressedTensors {
 
     // ---- the configuration
 
-    private Set<Scheme> schemes(JsonNode quantization) {
+    private QuantizationTargets<Scheme> schemes(JsonNode quantization) {
         String method = quantization.path("quant_method").asString("");
         if (!method.equals(METHOD)) {
             throw refuse("quant_method",
@@ -95,12 +94,13 @@ final class CompressedTensors {
         if (!sparsity.equals("dense")) throw refuse("sparsity_config.format", quoted(sparsity) + " is not supported; \"dense\" is");
         if (!quantization.path("transform_config").path("config_groups").isEmpty())
             throw refuse("transform_config", "transforms are not supported");
-        Set<Scheme> schemes = new LinkedHashSet<>();
+        QuantizationTargets<Scheme> schemes = new QuantizationTargets<>(this::refuse);
+        schemes.ignore(quantization.path("ignore"), "ignore");
         quantization.path("config_groups").properties().forEach(e -> {
             String key = "config_groups." + e.getKey();
             format(e.getValue().path("format"), key + ".format");
             JsonNode weights = e.getValue().path("weights");
-            if (weights.isObject()) schemes.add(scheme(weights, key + ".weights."));
+            if (weights.isObject()) schemes.add(e.getValue().path("targets"), key + ".targets", scheme(weights, key + ".weights."));
         });
         return schemes;
     }
@@ -137,7 +137,7 @@ final class CompressedTensors {
 
     // ---- the tensors
 
-    private void modules(Set<Scheme> schemes) {
+    private void modules(QuantizationTargets<Scheme> schemes) {
         for (Map.Entry<String, Entry> e : entries.entrySet()) {
             String name = e.getKey();
             if (name.endsWith(".weight_g_idx"))
@@ -160,7 +160,7 @@ final class CompressedTensors {
         }
     }
 
-    private Module module(String base, Entry integers, boolean packed, Set<Scheme> schemes) {
+    private Module module(String base, Entry integers, boolean packed, QuantizationTargets<Scheme> schemes) {
         Cursor in = new Cursor(path, integers.data());
         in.at("tensor " + quoted(base + ".weight"));
         String type = packed ? "I32" : "I8";
@@ -170,19 +170,30 @@ final class CompressedTensors {
         Entry zero = entries.get(base + ZERO);
         int rows = in.size(integers.dim(0), "rows");
         int cols = packed ? packedColumns(base, in, rows) : in.size(integers.dim(1), "columns");
-        for (Scheme scheme : schemes) {
-            if (packed && integers.dim(1) != (in.product(cols, scheme.bits) + 31) / 32) continue;
-            if (!packed && scheme.bits != 8) continue;
-            if (scheme.symmetric != (zero == null)) continue;
-            if (scheme.group > 0 && cols % scheme.group != 0) continue;
-            int groups = scheme.group == 0 ? 1 : cols / scheme.group;
-            long scales = scale.info().bytes() / scale.info().format().orElseThrow().bytes();
-            boolean one = scheme.group == 0 && scales == 1;
-            if (!one && scales != in.product(rows, groups)) continue;
-            if (zero != null) zeroPoints(in, zero, scheme, rows, groups, one);
-            return new Module(base, integers, scale, zero, scheme, rows, cols, groups, target(in, scheme, cols));
-        }
-        throw in.fail("fits none of the schemes in " + Safetensors.CONFIG + ": " + schemes);
+        schemes.ignored(base).ifPresent(by -> {
+            throw in.fail("is quantized, and quantization_config.ignore says with " + quoted(by) + " that it is not");
+        });
+        Scheme scheme = schemes.of(base)
+                .orElseThrow(() -> in.fail("is quantized, and no target in quantization_config.config_groups is it"));
+        Integer groups = fit(in, integers, packed, scale, zero, scheme, rows, cols);
+        if (groups == null) throw in.fail("does not fit its scheme in " + Safetensors.CONFIG + ": " + scheme);
+        return new Module(base, integers, scale, zero, scheme, rows, cols, groups, target(in, scheme, cols));
+    }
+
+    /** Groups of a row if the tensors are what the scheme makes of such a matrix. */
+    private static @Nullable Integer fit(Cursor in, Entry integers, boolean packed, Entry scale, @Nullable Entry zero, Scheme scheme,
+            int rows,
+            int cols) {
+        if (packed && integers.dim(1) != (in.product(cols, scheme.bits) + 31) / 32) return null;
+        if (!packed && scheme.bits != 8) return null;
+        if (scheme.symmetric != (zero == null)) return null;
+        if (scheme.group > 0 && cols % scheme.group != 0) return null;
+        int groups = scheme.group == 0 ? 1 : cols / scheme.group;
+        long scales = scale.info().bytes() / scale.info().format().orElseThrow().bytes();
+        boolean one = scheme.group == 0 && scales == 1;
+        if (!one && scales != in.product(rows, groups)) return null;
+        if (zero != null) zeroPoints(in, zero, scheme, rows, groups, one);
+        return groups;
     }
 
     private int packedColumns(String base, Cursor in, int rows) {

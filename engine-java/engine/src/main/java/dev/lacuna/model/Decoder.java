@@ -22,18 +22,23 @@ import dev.lacuna.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** A decoder whose weights are placed: immutable, shared by all sessions. {@link #pass} makes room for steps of it. */
 public final class Decoder {
     /** Tensors of old files that say nothing new. */
     private static final Pattern HARMLESS = Pattern.compile("blk\\.\\d+\\.attn_rot_embd\\.weight");
+
+    /** Names that begin alike and are told as one. */
+    private static final int MANY = 8;
 
     private final ModelSpec spec;
     private final CheckedOps ops;
@@ -75,16 +80,33 @@ public final class Decoder {
     }
 
     /**
-     * Keys and tensors of a file that its family does not understand; what describes the tokenizer, the split or the file itself is not among them.
+     * Keys and tensors of a file that its family does not understand, of a folder those of config.json and generation_config.json; what describes the
+     * tokenizer, the split or the file itself is not among them. Where {@value #MANY} or more begin alike they are one line.
      *
      * @throws ModelException as {@link #spec}
      */
     public static List<String> unused(ModelFile file) {
         Reading reading = new Reading(file);
         read(reading);
-        List<String> unused = new ArrayList<>(reading.unreadKeys());
-        unused.addAll(reading.unreadTensors());
+        List<String> unused = new ArrayList<>(grouped(reading.unreadKeys(), "keys"));
+        unused.addAll(grouped(reading.unreadTensors(), "tensors"));
         return unused;
+    }
+
+    /** What is many under one name, such as the part of a model that sees images, becomes one line. */
+    private static List<String> grouped(List<String> names, String what) {
+        Map<String, Long> sizes = names.stream().collect(Collectors.groupingBy(Decoder::group, Collectors.counting()));
+        Set<String> lines = new LinkedHashSet<>();
+        for (String name : names) {
+            long size = sizes.getOrDefault(group(name), 0L);
+            lines.add(size < MANY ? name : group(name) + ".* (" + size + " " + what + ")");
+        }
+        return List.copyOf(lines);
+    }
+
+    private static String group(String name) {
+        int dot = name.indexOf('.');
+        return dot < 0 ? name : name.substring(0, dot);
     }
 
     /** What of its family's features a model has, in words for people. */

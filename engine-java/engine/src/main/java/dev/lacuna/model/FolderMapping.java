@@ -47,6 +47,7 @@ final class FolderMapping {
             Map.entry("final_logit_softcapping", List.of("final_logit_softcapping")));
 
     private final Safetensors folder;
+    private final ConfigKeys config;
     private final String architecture;
     private final GgufView view;
     private final Map<String, String> layer = new HashMap<>();
@@ -56,6 +57,7 @@ final class FolderMapping {
     private FolderMapping(Safetensors folder, String architecture) {
         this.folder = folder;
         this.architecture = architecture;
+        config = new ConfigKeys(folder);
         view = new GgufView(folder);
         module("self_attn.q_proj", "attn_q").module("self_attn.k_proj", "attn_k").module("self_attn.v_proj", "attn_v")
                 .module("self_attn.qkv_proj", "attn_qkv").module("self_attn.o_proj", "attn_output")
@@ -66,13 +68,16 @@ final class FolderMapping {
         outside("model.embed_tokens", "token_embd").outside("model.norm", "output_norm").outside("lm_head", "output");
     }
 
+    /** A file by GGUF's names, and the keys of config.json that nothing here understands. */
+    record Read(ModelFile file, List<String> unread) {}
+
     /**
      * A folder by GGUF's names; any other file as it is.
      *
      * @throws ModelException if its {@code model_type} or number format is not supported, naming those that are
      */
-    static ModelFile read(ModelFile file) {
-        if (!(file instanceof Safetensors folder)) return file;
+    static Read read(ModelFile file) {
+        if (!(file instanceof Safetensors folder)) return new Read(file, List.of());
         Object type = folder.metadata().get("model_type");
         Family family = Families.ALL.stream().filter(f -> f.modelTypes().contains(String.valueOf(type))).findFirst().orElse(null);
         if (family == null) {
@@ -81,13 +86,14 @@ final class FolderMapping {
                     + Families.ALL.stream().flatMap(f -> f.modelTypes().stream()).sorted().collect(Collectors.joining(", ")));
         }
         FolderMapping mapping = new FolderMapping(folder, family.architectures().getFirst());
-        mapping.config();
+        mapping.value("model_type");
         family.folder(mapping);
-        return mapping.tensors();
+        mapping.config();
+        return new Read(mapping.tensors(), mapping.config.unread());
     }
 
     ModelException bad(String key, String why) {
-        return new ModelException(folder.path().getFileName() + ": config.json: " + key + " " + why);
+        return config.bad(key, why);
     }
 
     // ---- what families say
@@ -116,8 +122,13 @@ final class FolderMapping {
 
     /** Refuses a flag of config.json that is there and is another. */
     void require(String key, boolean supported) {
+        require(key, supported, "which is not supported");
+    }
+
+    /** Refuses a flag that is there and is another, saying what that means. */
+    void require(String key, boolean supported, String why) {
         value(key).filter(v -> !v.equals(supported)).ifPresent(v -> {
-            throw bad(key, "is " + v + ", which is not supported");
+            throw bad(key, "is " + v + ", " + why);
         });
     }
 
@@ -127,23 +138,20 @@ final class FolderMapping {
         return this;
     }
 
+    /** What holds where config.json has no such key: transformers' default for the family, where it is not everyone's. */
+    FolderMapping otherwise(String key, Object value) {
+        config.otherwise(key, value);
+        return this;
+    }
+
     /** The first of these that config.json has. */
     Optional<Object> value(String... keys) {
-        for (String key : keys) {
-            Object value = folder.metadata().get(key);
-            // a model of text and images keeps what is of the text apart
-            if (value == null) value = folder.metadata().get("text_config." + key);
-            if (value != null) return Optional.of(value);
-        }
-        return Optional.empty();
+        return config.value(keys);
     }
 
     /** A number of config.json. */
     Optional<Double> real(String... keys) {
-        return value(keys).map(v -> {
-            if (!(v instanceof Number n)) throw bad(keys[0], "is not a number: " + v);
-            return n.doubleValue();
-        });
+        return config.real(keys);
     }
 
     // ---- keys
@@ -164,6 +172,9 @@ final class FolderMapping {
         value(full + "rope_theta", "rope_theta").ifPresent(v -> key("rope.freq_base", v));
         value("rope_parameters.sliding_attention.rope_theta", "rope_local_base_freq").ifPresent(v -> key("rope.freq_base_swa", v));
         real(full + "partial_rotary_factor", "partial_rotary_factor").ifPresent(f -> key("rope.dimension_count", (long) (headSize() * f)));
+        value("rope_parameters.sliding_attention.rope_type").filter(t -> !t.equals("default")).ifPresent(t -> {
+            throw bad("rope_parameters.sliding_attention.rope_type", "'" + t + "' is not supported; supported: default");
+        });
         String at = value("rope_scaling.rope_type", "rope_scaling.type").isPresent() ? "rope_scaling." : full;
         scaling(at, String.valueOf(value(at + "rope_type", at + "type").orElse("default")).toLowerCase(Locale.ROOT));
     }
@@ -179,29 +190,36 @@ final class FolderMapping {
     /** The window, and which layers have it. */
     private void windows() {
         Optional<Object> window = value("sliding_window");
-        if (window.isEmpty() || value("use_sliding_window").equals(Optional.of(false))) return;
+        Optional<Object> use = value("use_sliding_window");
+        Optional<Double> first = real("max_window_layers");
+        Optional<Object> every = value("sliding_window_pattern", "_sliding_window_pattern");
+        boolean[] windowed = value("layer_types").map(this::windowed).orElse(null);
+        if (window.isEmpty() || use.equals(Optional.of(false))) return;
         key("attention.sliding_window", window.get());
-        if (value("layer_types").orElse(null) instanceof String[] types) {
-            boolean[] windowed = new boolean[types.length];
-            for (int i = 0; i < types.length; i++) {
-                windowed[i] = switch (types[i]) {
-                    case "sliding_attention" -> true;
-                    case "full_attention" -> false;
-                    default ->
-                        throw bad("layer_types", "'" + types[i] + "' is not supported; supported: full_attention, sliding_attention");
-                };
-            }
+        if (windowed != null) {
             key("attention.sliding_window_pattern", windowed);
-        } else if (value("use_sliding_window").equals(Optional.of(true))) {
-            // Qwen2: the first layers see everything
+        } else if (use.equals(Optional.of(true))) {
+            // Qwen: the first layers see everything
             int layers = real("num_hidden_layers").orElse(0.0).intValue();
-            boolean[] windowed = new boolean[Math.clamp(layers, 0, 1 << 12)];
-            int first = real("max_window_layers").orElse(0.0).intValue();
-            for (int i = 0; i < windowed.length; i++) windowed[i] = i >= first;
-            key("attention.sliding_window_pattern", windowed);
+            boolean[] late = new boolean[Math.clamp(layers, 0, 1 << 12)];
+            for (int i = 0; i < late.length; i++) late[i] = i >= first.orElse(0.0);
+            key("attention.sliding_window_pattern", late);
         } else {
-            value("sliding_window_pattern", "_sliding_window_pattern").ifPresent(every -> key("attention.sliding_window_pattern", every));
+            every.ifPresent(n -> key("attention.sliding_window_pattern", n));
         }
+    }
+
+    private boolean[] windowed(Object layerTypes) {
+        if (!(layerTypes instanceof String[] types)) throw bad("layer_types", "is not a list of strings");
+        boolean[] windowed = new boolean[types.length];
+        for (int i = 0; i < types.length; i++) {
+            windowed[i] = switch (types[i]) {
+                case "sliding_attention" -> true;
+                case "full_attention" -> false;
+                default -> throw bad("layer_types", "'" + types[i] + "' is not supported; supported: full_attention, sliding_attention");
+            };
+        }
+        return windowed;
     }
 
     private void scaling(String at, String type) {
@@ -261,7 +279,7 @@ final class FolderMapping {
     private GgufView tensors() {
         Optional<Object> tied = value("tie_word_embeddings");
         for (String source : folder.names()) {
-            String name = gguf(source.replaceFirst("^(?:model\\.)?language_model\\.(?:model\\.)?", "model."));
+            String name = gguf(text(source));
             if (name == null || (tied.equals(Optional.of(true)) && name.startsWith("output."))) continue;
             String module = name.replaceFirst("^blk\\.\\d+\\.", "").replaceFirst("\\.(weight|bias)$", "");
             view.name(name, source, name.endsWith(".weight") ? recipes.get(module) : null);
@@ -269,6 +287,12 @@ final class FolderMapping {
         if (tied.equals(Optional.of(false)) && !view.names().contains("output.weight"))
             throw bad("tie_word_embeddings", "is false, and there is no lm_head.weight");
         return view;
+    }
+
+    /** A tensor of a model of text and images by the name that it would have without the images; transformers has written it in two ways. */
+    private static String text(String name) {
+        return name.replaceFirst("^(?:model\\.)?language_model\\.(?=lm_head\\.)", "")
+                .replaceFirst("^(?:model\\.)?language_model\\.(?:model\\.)?", "model.");
     }
 
     /** A tensor's name here, which is its own where it is not known; null for what is computed and need not be read. */

@@ -24,6 +24,12 @@ final class Gemma3Family implements Family {
 
     @Override
     public void folder(FolderMapping folder) {
+        folder.require("use_bidirectional_attention", false);
+        // a model of text and images writes only what differs from transformers' defaults
+        folder.otherwise("num_attention_heads", 8L).otherwise("num_key_value_heads", 4L).otherwise("head_dim", 256L)
+                .otherwise("hidden_size", 2304L).otherwise("intermediate_size", 9216L).otherwise("num_hidden_layers", 26L)
+                .otherwise("max_position_embeddings", 131_072L).otherwise("rms_norm_eps", 1e-6).otherwise("query_pre_attn_scalar", 256L)
+                .otherwise("sliding_window", 4096L);
         new Gemma2Family().folder(folder);
     }
 

@@ -24,11 +24,13 @@ final class OptFamily implements Family {
 
     @Override
     public void folder(FolderMapping folder) {
-        folder.require("do_layer_norm_before", true);
+        folder.require("do_layer_norm_before", true,
+                "norms after the blocks, as OPT-350M has them, which is not supported; the other sizes of OPT are");
         folder.require("enable_bias", true);
         folder.require("layer_norm_elementwise_affine", true);
         folder.real("word_embed_proj_dim").filter(d -> !folder.real("hidden_size").equals(java.util.Optional.of(d))).ifPresent(d -> {
-            throw folder.bad("word_embed_proj_dim", "is not hidden_size: projected embeddings are not supported");
+            throw folder.bad("word_embed_proj_dim",
+                    "is not hidden_size: embeddings narrower than the layers, as OPT-350M has them, are not supported; the other sizes of OPT are");
         });
         folder.module("self_attn.out_proj", "attn_output").module("self_attn_layer_norm", "attn_norm").module("fc1", "ffn_up")
                 .module("fc2", "ffn_down").module("final_layer_norm", "ffn_norm");

@@ -17,6 +17,11 @@ final class Qwen3Family implements Family {
     }
 
     @Override
+    public void folder(FolderMapping folder) {
+        folder.otherwise("use_sliding_window", false).otherwise("max_window_layers", 28);
+    }
+
+    @Override
     public ModelSpec spec(Reading file) {
         Shape s = Shape.of(file, "qwen3");
         RopeSpec rope = s.rope(false);

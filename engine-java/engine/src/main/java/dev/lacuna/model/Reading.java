@@ -12,11 +12,14 @@ import org.jspecify.annotations.Nullable;
 /** A file as a family reads it: remembers what was asked for, so that what was not can be named. */
 final class Reading {
     private final ModelFile file;
+    private final List<String> unreadConfig;
     private final Set<String> keys = new TreeSet<>();
     private final Set<String> tensors = new TreeSet<>();
 
     Reading(ModelFile file) {
-        this.file = FolderMapping.read(file);
+        FolderMapping.Read read = FolderMapping.read(file);
+        this.file = read.file();
+        unreadConfig = read.unread();
     }
 
     /** The file's name, for messages. */
@@ -66,7 +69,7 @@ final class Reading {
 
     /** Keys of the architecture that nobody asked for: what {@code general}, {@code tokenizer} and {@code split} say is not the model's business. */
     List<String> unreadKeys() {
-        List<String> unread = new ArrayList<>();
+        List<String> unread = new ArrayList<>(unreadConfig);
         for (String key : file.metadata().keySet()) {
             if (!keys.contains(key) && !key.matches("(general|tokenizer|split|quantize)\\..*")) unread.add(key);
         }

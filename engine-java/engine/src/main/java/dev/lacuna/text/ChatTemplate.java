@@ -1,12 +1,12 @@
 package dev.lacuna.text;
 
 import java.time.LocalDateTime;
-import java.time.ZoneId;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A chat template in a closed subset of Jinja: for, if, set, macro, call, filter, generation, raw, break and continue; the expressions, filters, tests and methods that
@@ -71,10 +71,11 @@ public final class ChatTemplate {
             turn.putAll(message.extra());
             turns.add(turn);
         }
-        return render(turns, addGenerationPrompt, variables, LocalDateTime.now(ZoneId.systemDefault()));
+        return render(turns, addGenerationPrompt, variables, null);
     }
 
-    String render(List<? extends Map<String, ?>> messages, boolean addGenerationPrompt, Map<String, ?> variables, LocalDateTime now) {
+    String render(List<? extends Map<String, ?>> messages, boolean addGenerationPrompt, Map<String, ?> variables,
+            @Nullable LocalDateTime now) {
         Map<String, Object> all = new LinkedHashMap<>(variables);
         all.put("messages", messages);
         all.put("add_generation_prompt", addGenerationPrompt);

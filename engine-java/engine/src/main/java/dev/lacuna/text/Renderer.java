@@ -1,6 +1,7 @@
 package dev.lacuna.text;
 
 import java.time.LocalDateTime;
+import java.time.ZoneId;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -18,11 +19,12 @@ final class Renderer {
     private final Methods methods = new Methods(budget, values);
     private final Filters filters = new Filters(budget, values, methods);
     private final Operators operators = new Operators(budget, values);
-    private final LocalDateTime now;
+    private final @Nullable LocalDateTime now;
     private int calls;
     private int loops;
 
-    Renderer(LocalDateTime now) {
+    /** With null it is the time when a template asks: to read the zones takes as long as to render. */
+    Renderer(@Nullable LocalDateTime now) {
         this.now = now;
     }
 
@@ -43,6 +45,10 @@ final class Renderer {
 
     private void print(String text, StringBuilder out) {
         budget.work(text.length());
+        append(text, out);
+    }
+
+    private void append(String text, StringBuilder out) {
         if (text.length() > Budget.TEXT - out.length()) {
             throw budget.fail("more than " + Budget.TEXT + " characters of output");
         }
@@ -66,7 +72,10 @@ final class Renderer {
 
     private Signal run(Node node, Scope scope, StringBuilder out) {
         switch (node) {
-            case Node.Text text -> print(text.text(), out);
+            case Node.Text text -> {
+                budget.literal(text.text().length());
+                append(text.text(), out);
+            }
             case Node.Output output -> print(values.text(evaluate(output.value(), scope)), out);
             case Node.If branches -> {
                 for (Node.Branch branch : branches.branches()) {
@@ -376,7 +385,10 @@ final class Renderer {
                 attributes.putAll(arguments.named());
                 yield name.equals("dict") ? attributes : new TemplateValue.Namespace(attributes);
             }
-            case "strftime_now" -> Clock.format(now, arguments.allow("format").string(0, "format"), budget);
+            case "strftime_now" -> {
+                LocalDateTime time = now == null ? LocalDateTime.now(ZoneId.systemDefault()) : now;
+                yield Clock.format(time, arguments.allow("format").string(0, "format"), budget);
+            }
             default -> throw budget.fail(values.text(arguments.positional().isEmpty() ? "" : arguments.positional().getFirst()));
         };
     }

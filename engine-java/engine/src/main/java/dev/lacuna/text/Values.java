@@ -19,6 +19,7 @@ final class Values {
     @Nullable
     Object copy(@Nullable Object value, int level) {
         budget.nesting(level);
+        budget.input(value instanceof CharSequence text ? text.length() : 0);
         return switch (value) {
             case null -> null;
             case Boolean b -> b;

@@ -31,9 +31,9 @@ class SafetensorsFuzzTest {
     /** Fits every seed with integers. */
     private static final JsonNode CONFIG = Json.parse(FILE, """
             {"quantization_config": {"quant_method": "compressed-tensors", "config_groups": {
-            "a": {"weights": {"num_bits": 4, "group_size": 32, "strategy": "group", "symmetric": true}},
-            "b": {"weights": {"num_bits": 4, "group_size": 32, "strategy": "group", "symmetric": false}},
-            "c": {"weights": {"num_bits": 8, "strategy": "channel", "symmetric": true}}}}}
+            "a": {"targets": ["re:n"], "weights": {"num_bits": 4, "group_size": 32, "strategy": "group", "symmetric": true}},
+            "b": {"targets": ["p"], "weights": {"num_bits": 4, "group_size": 32, "strategy": "group", "symmetric": false}},
+            "c": {"targets": ["Linear"], "weights": {"num_bits": 8, "strategy": "channel", "symmetric": true}}}}}
             """.getBytes(StandardCharsets.UTF_8));
 
     static {
@@ -75,10 +75,10 @@ class SafetensorsFuzzTest {
         SafetensorsWriter bytes = new SafetensorsWriter().tensor("m.weight", "I8", new byte[64], 2, 32)
                 .tensor("m.weight_scale", Format.BF16, new float[2], 2, 1).tensor("other", "F64", new byte[8], 1)
                 .tensor("none", "U8", new byte[0], 0);
-        SafetensorsWriter packed = new SafetensorsWriter().tensor("m.weight_packed", "I32", new byte[64], 2, 8)
-                .tensor("m.weight_scale", Format.F16, new float[4], 2, 2)
-                .tensor("m.weight_shape", "I64", new byte[]{2, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0}, 2)
-                .tensor("m.weight_zero_point", "I32", new byte[8], 1, 2);
+        SafetensorsWriter packed = new SafetensorsWriter().tensor("p.weight_packed", "I32", new byte[64], 2, 8)
+                .tensor("p.weight_scale", Format.F16, new float[4], 2, 2)
+                .tensor("p.weight_shape", "I64", new byte[]{2, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0}, 2)
+                .tensor("p.weight_zero_point", "I32", new byte[8], 1, 2);
         return Map.of("floats", floats, "bytes", bytes, "packed", packed);
     }
 

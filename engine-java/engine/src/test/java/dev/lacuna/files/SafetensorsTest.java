@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -272,10 +273,44 @@ class SafetensorsTest {
         assertTrue(refused().contains("no weight_scale"), refused());
         weights(new SafetensorsWriter().tensor("m.weight", "I8", new byte[64], 2, 32).tensor("m.weight_scale", Format.F32, new float[3], 3)
                 .bytes());
-        assertTrue(refused().contains("fits none of the schemes") && refused().contains("8 bits, a scale for a row, symmetric"), refused());
+        assertTrue(refused().contains("does not fit its scheme") && refused().contains("8 bits, a scale for a row, symmetric"), refused());
         file("config.json", "{}");
         try (ModelFile file = ModelFile.open(folder)) {
             assertThrows(ModelFileException.class, () -> file.tensor("m.weight"));
+        }
+    }
+
+    /** Two ways to pack, and what of them holds for a matrix of 8 bits, a scale for a row: by name, expression, class; or what is wrong with it. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
+            // name of the module | targets of 8 bits | of 4 bits | ignored | null where it is read
+            "m.q|'Linear'||'lm_head'|", "m.q|'re:m'||'re:q'|", "m.q|'m.q'|'re:m.q','Linear'||", "m.q|'re:.*q$'|'Linear'||",
+            "m.q|'re:.*q'|'re:m'||", "wte|'Embedding'|'Linear'||", "m.embed_tokens|'Module'|'Linear'|'Linear'|",
+            "m.q|'Linear'|'re:m'||does not fit its scheme in config.json: 4 bits",
+            "m.q|'re:m'|'m.q'||does not fit its scheme in config.json: 4 bits",
+            "m.q|'re:m'|'re:.*q'||does not fit its scheme in config.json: 4 bits", "m.q|'Embedding','re:q','m'|||no target",
+            "m.q|'Linear'||'m.q'|ignore says with \"m.q\"", "m.q|'m.q'||'re:.*q'|ignore says with \"re:.*q\"",
+            "m.q|'m.q'||'Linear'|ignore says with \"Linear\"", "wte|'wte'||'Embedding'|ignore says with \"Embedding\"",
+            "m.q|'re:('|||is not a regular expression", "m.q|3|||is not a list of strings",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa|'re:.*.*.*.*.*.*.*.*.*.*b'|||take too long",
+            "m.q|'Linear'||'re:%s'|more than 1000 characters"})
+    void targetsAreMatchedAsByThePackage(String module, String eight, @Nullable String four, @Nullable String ignore,
+            @Nullable String wrong)
+            throws IOException {
+        String config = """
+                {"quantization_config":{"quant_method":"compressed-tensors","format":"int-quantized","ignore":[%s],"config_groups":{
+                "a":{"targets":[%s],"weights":{"num_bits":8,"strategy":"channel"}},
+                "b":{"targets":[%s],"weights":{"num_bits":4,"strategy":"group","group_size":32}}}}}""";
+        file("config.json", config.formatted(ignore == null ? "" : ignore.formatted("x".repeat(1000)), eight, four == null ? "" : four)
+                .replace('\'', '"'));
+        weights(new SafetensorsWriter().tensor(module + ".weight", "I8", new byte[64], 2, 32)
+                .tensor(module + ".weight_scale", Format.F32, new float[]{2, 3}, 2).bytes());
+        if (wrong != null) {
+            assertTrue(refused().contains(wrong), refused());
+            return;
+        }
+        try (ModelFile file = ModelFile.open(folder)) {
+            assertEquals(Format.I8_ROW, file.tensor(module + ".weight").format());
         }
     }
 

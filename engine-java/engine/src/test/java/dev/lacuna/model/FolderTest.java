@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lacuna.Checkout;
 import dev.lacuna.files.ModelFile;
+import dev.lacuna.files.SafetensorsWriter;
 import dev.lacuna.ops.Backends;
 import dev.lacuna.ops.Batch;
 import dev.lacuna.ops.CheckedOps;
@@ -16,6 +17,7 @@ import dev.lacuna.ops.KvType;
 import dev.lacuna.ops.Limits;
 import dev.lacuna.ops.OpsOptions;
 import dev.lacuna.tensor.Format;
+import dev.lacuna.tensor.Tensor;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -165,6 +167,109 @@ class FolderTest {
         assertTrue(difference(plain, gguf) > 1e-6, "the scaling changes nothing here");
     }
 
+    /** A family's folder written anew: its tensors by other names, more of them, its config.json changed. */
+    private Path rewritten(String family, UnaryOperator<String> names, UnaryOperator<String> config, String... more) throws IOException {
+        Path from = Checkout.root().resolve("models/families").resolve(family), to = Files.createDirectories(folder.resolve("anew"));
+        SafetensorsWriter writer = new SafetensorsWriter();
+        try (ModelFile file = ModelFile.open(from)) {
+            for (String name : file.names()) {
+                Tensor t = file.tensor(name);
+                long[] dims = t.rows() == 1 ? new long[]{t.cols()} : new long[]{t.rows(), t.cols()};
+                writer.tensor(names.apply(name), t.format(), t.toFloats(), dims);
+            }
+        }
+        for (String name : more) writer.tensor(name, Format.F32, new float[4], 2, 2);
+        writer.write(to.resolve("model.safetensors"));
+        Files.writeString(to.resolve("config.json"), config.apply(Files.readString(from.resolve("config.json"))));
+        return to;
+    }
+
+    private static List<String> unused(Path path) {
+        try (ModelFile file = ModelFile.open(path)) {
+            return Decoder.unused(file);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"llama", "qwen3", "gemma2", "gpt2", "opt", "phi3"})
+    void whatIsNotUnderstoodIsListed(String family) throws IOException {
+        Path path = rewritten(family, n -> n,
+                c -> c.replaceFirst("\\{",
+                        "{\"novel_norm\":{\"depth\":3},\"transformers_version\":\"4.0\",\"initializer_range\":0.02,\"id2label\":{\"0\":\"a\"},"),
+                "model.novelty.weight");
+        Files.writeString(path.resolve("generation_config.json"), "{\"eos_token_id\":[1,2],\"do_sample\":true,\"novel_penalty\":1.5}");
+        assertEquals(List.of("novel_norm.depth", "generation_config.do_sample", "generation_config.novel_penalty", "model.novelty.weight"),
+                unused(path));
+    }
+
+    /** Gemma 3 of text and images, as transformers 4 and 5 write it: the text part is the model, the rest is told. */
+    @ParameterizedTest
+    @CsvSource({"language_model.", "model.language_model."})
+    void theTextPartOfAModelOfTextAndImagesRuns(String prefix) throws IOException {
+        UnaryOperator<String> nested = c -> "{\"model_type\":\"gemma3\",\"architectures\":[\"Gemma3ForConditionalGeneration\"],"
+                + "\"mm_tokens_per_image\":256,\"vision_config\":{\"model_type\":\"siglip_vision_model\",\"hidden_size\":8},\"text_config\":"
+                + c.replace("\"vocab_size\": 288,", "") + "}";
+        String[] vision = new String[9];
+        for (int i = 0; i < vision.length; i++) vision[i] = "vision_tower.vision_model.encoder.layers." + i + ".mlp.fc1.weight";
+        Path path = rewritten("gemma3", n -> prefix.startsWith("model.") ? n.replaceFirst("^model\\.", prefix) : prefix + n, nested,
+                vision);
+        int[] ids = new SplittableRandom(9).ints(64, 0, 288).toArray();
+        assertEquals(0, nmse(logits(path, ids), logits(Checkout.root().resolve("models/families/gemma3"), ids)));
+        assertEquals(List.of("mm_tokens_per_image", "vision_config.model_type", "vision_config.hidden_size", "vision_tower.* (9 tensors)"),
+                unused(path));
+    }
+
+    /** google/gemma-3-4b-it says no more than this: what is not there is transformers' default. */
+    @Test
+    void whatAModelOfTextAndImagesLeavesOutIsTheDefault() throws IOException {
+        String sparse = "{\"model_type\":\"gemma3\",\"text_config\":{\"hidden_size\":2560,\"intermediate_size\":10240,\"num_hidden_layers\":34,"
+                + "\"model_type\":\"gemma3_text\",\"rope_scaling\":{\"factor\":8.0,\"rope_type\":\"linear\"},\"sliding_window\":1024}}";
+        Path path = rewritten("gemma3", n -> "language_model." + n, c -> sparse);
+        try (ModelFile file = ModelFile.open(path)) {
+            var keys = FolderMapping.read(file).file().metadata();
+            assertEquals(List.of(8L, 4L, 256L, 2560L, 131_072L, 1e-6, 1.0 / 16, 1024L),
+                    Stream.of("attention.head_count", "attention.head_count_kv", "attention.key_length", "embedding_length",
+                            "context_length",
+                            "attention.layer_norm_rms_epsilon", "attention.scale", "attention.sliding_window")
+                            .map(k -> keys.get("gemma3." + k))
+                            .toList());
+        }
+    }
+
+    /** transformers' rule for Qwen2: a window only where use_sliding_window is true, in layers from max_window_layers on unless layer_types says. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {"'\"sliding_window\":9'|0,0", "'\"sliding_window\":9,\"use_sliding_window\":false'|0,0",
+            "'\"sliding_window\":9,\"use_sliding_window\":true'|0,0",
+            "'\"sliding_window\":9,\"use_sliding_window\":true,\"max_window_layers\":1'|0,9",
+            "'\"sliding_window\":9,\"use_sliding_window\":true,\"max_window_layers\":0'|9,9",
+            "'\"sliding_window\":9,\"use_sliding_window\":true,\"max_window_layers\":0,\"layer_types\":[\"sliding_attention\",\"full_attention\"]'|9,0",
+            "'\"use_sliding_window\":true,\"max_window_layers\":0'|0,0"})
+    void windowsOfQwenAreThoseOfTransformers(String keys, String windows) throws IOException {
+        for (String family : List.of("qwen2", "qwen3")) {
+            Path path = rewritten(family, n -> n, c -> c.replaceFirst("\\{", "{" + keys + ","));
+            try (ModelFile file = ModelFile.open(path)) {
+                assertEquals(windows,
+                        Decoder.spec(file).layers().stream().map(l -> String.valueOf(l.window())).collect(Collectors.joining(",")));
+                assertEquals(List.of(), Decoder.unused(file));
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+            "opt|\"do_layer_norm_before\": true|\"do_layer_norm_before\": false|norms after the blocks, as OPT-350M",
+            "opt|\"word_embed_proj_dim\": 32|\"word_embed_proj_dim\": 16|embeddings narrower than the layers, as OPT-350M",
+            "gemma3|\"sliding_window\": 20|\"use_bidirectional_attention\": true|use_bidirectional_attention is true",
+            "qwen3|\"rope_theta\": 1000000.0|\"layer_types\": [\"linear_attention\", \"full_attention\"]|layer_types 'linear_attention'"})
+    void shapesOfOtherKindsAreRefusedByName(String family, String from, String to, String message) throws IOException {
+        Path path = rewritten(family, n -> n, c -> {
+            assertTrue(c.contains(from), c);
+            return c.replace(from, to);
+        });
+        String found = assertThrows(ModelException.class, () -> unused(path)).getMessage();
+        assertTrue(found.contains(message), found);
+    }
+
     static Stream<Path> families() throws IOException {
         try (Stream<Path> all = Files.list(Checkout.root().resolve("models/families"))) {
             return all.filter(f -> Files.exists(f.resolve("model.gguf"))).sorted().toList().stream();
@@ -198,7 +303,8 @@ class FolderTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"int8,F32|I8_ROW", "int4,F32|I4_GROUP_32", "mixed,F32|I4_GROUP_32|I8_GROUP_64|I4_GROUP_64"})
+    @CsvSource({"int8,F32|I8_ROW", "int4,F32|I4_GROUP_32", "mixed,F32|I4_GROUP_32|I8_GROUP_64|I4_GROUP_64",
+            "targets,F32|I4_GROUP_32|I8_ROW|I4_GROUP_64"})
     void whatThePackagePackedIsWhatItUnpacks(String name, String formats) throws Exception {
         Path models = Checkout.root().resolve("models/compressed-tensors");
         JsonNode golden = JsonMapper.shared().readTree(models.resolve("golden.json").toFile());

@@ -39,12 +39,16 @@ class ChatTemplateTest {
         }
     }
 
+    /** What the reference gives, or Python's Jinja where that differs from it. */
     static Stream<Arguments> conversations() {
         JsonNode conversations = JSON.readTree(resource("conversations.json"));
+        JsonNode python = JSON.readTree(resource("expected-templates-python.json"));
         return JSON.readTree(resource("expected-templates.json")).properties().stream()
-                .flatMap(template -> IntStream.range(0, conversations.size())
-                        .mapToObj(i -> Arguments.of(template.getKey(), conversations.get(i).get("name").asString(), conversations.get(i),
-                                template.getValue().get(i))));
+                .flatMap(template -> IntStream.range(0, conversations.size()).mapToObj(i -> {
+                    JsonNode own = python.path(template.getKey()).path(String.valueOf(i));
+                    return Arguments.of(template.getKey(), conversations.get(i).get("name").asString(), conversations.get(i),
+                            own.isMissingNode() ? template.getValue().get(i) : own);
+                }));
     }
 
     @ParameterizedTest(name = "{0}: {1}")
@@ -62,6 +66,16 @@ class ChatTemplateTest {
         } else {
             assertEquals(expected.asString(), template.render(messages, generate, variables, NOW));
         }
+    }
+
+    /** Python's word is taken for few conversations, and for few templates at all. */
+    @Test
+    void theReferenceDecidesForNearlyAll() {
+        JsonNode python = JSON.readTree(resource("expected-templates-python.json"));
+        JsonNode all = JSON.readTree(resource("expected-templates.json"));
+        assertEquals(78, all.size());
+        assertEquals(7, python.size());
+        assertEquals(69, python.valueStream().mapToInt(JsonNode::size).sum());
     }
 
     private static String render(String source) {
@@ -166,8 +180,8 @@ class ChatTemplateTest {
     void longChainsAreNotDeep() {
         int n = 10_000;
         assertEquals(String.valueOf(n + 1), render("{{ 1" + " + 1".repeat(n) + " }}"));
-        assertEquals("x", render("{{ 'x'" + " | trim".repeat(n) + " }}"));
-        assertEquals("x" + "y".repeat(n), render("{{ 'x'" + " ~ 'y'".repeat(n) + " }}"));
+        assertEquals("x", render("{{ 'x'" + " | trim".repeat(2_000) + " }}"));
+        assertEquals("x" + "y".repeat(300), render("{{ 'x'" + " ~ 'y'".repeat(300) + " }}"));
         assertEquals("True", render("{{ true" + " and true".repeat(n) + " }}"));
         assertEquals("last", render("{% if false %}" + "{% elif false %}".repeat(n) + "{% else %}last{% endif %}"));
     }
@@ -223,14 +237,35 @@ class ChatTemplateTest {
         assertThrows(IllegalArgumentException.class, () -> new Message("user", "q", Map.of("role", "system")));
     }
 
-    @Test
-    void aLongConversationFitsTheBudget() {
-        List<Message> messages = new ArrayList<>(Collections.nCopies(1000, null));
-        for (int i = 0; i < messages.size(); i++) {
-            messages.set(i, i % 2 == 0 ? Message.user("question " + i) : Message.assistant("<think>\nhm\n</think>\n\nanswer " + i));
+    static Stream<String> templates() {
+        return JSON.readTree(resource("expected-templates.json")).propertyNames().stream().filter(name -> !name.equals("features.jinja"));
+    }
+
+    /** Budgets leave room for long conversations, of few characters too, in every template. */
+    @ParameterizedTest
+    @MethodSource("templates")
+    void aLongConversationFitsTheBudget(String file) {
+        ChatTemplate template = ChatTemplate.of(resource("templates/" + file));
+        for (String filling : List.of("", "many words ".repeat(50))) {
+            List<Message> messages = new ArrayList<>();
+            for (int i = 0; i < 1000; i++) {
+                messages.add(i % 2 == 0 ? Message.user(filling + i) : Message.assistant(filling + i));
+            }
+            String prompt = template.render(messages, true, Map.of("bos_token", "<s>", "eos_token", "</s>", "tools", List.of()));
+            assertTrue(prompt.contains("999"), prompt);
         }
-        String prompt = ChatTemplate.of(resource("templates/qwen3.jinja")).render(messages, true, Map.of());
-        assertTrue(prompt.endsWith("answer 999<|im_end|>\n<|im_start|>assistant\n"), prompt.substring(prompt.length() - 100));
+    }
+
+    /** What a short conversation allows is far from what the templates of models take, and ends soon. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '§', value = {"{% for i in range(2000) %}{% for j in range(2000) %}{% endfor %}{% endfor %}§steps",
+            "{% for i in range(2000) %}{{ messages | map('upper') | list }}{% endfor %}§steps",
+            "{% for i in range(2000) %}{{ range(2000) | sum }}{% endfor %}§too much work",
+            "{% for i in range(99999) %}{% endfor %}§a range of more than",
+            "{% for i in range(2000) %}{{ 'x' * 9999 }}{% endfor %}§too much work"})
+    void aShortConversationIsStoppedSoon(String source, String why) {
+        String message = assertThrows(TemplateException.class, () -> render(source)).getMessage();
+        assertTrue(message.contains(why), message);
     }
 
     @Test
