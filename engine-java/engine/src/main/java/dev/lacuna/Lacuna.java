@@ -11,6 +11,8 @@ import dev.lacuna.model.Decoder;
 import dev.lacuna.model.ModelSpec;
 import dev.lacuna.ops.Backends;
 import dev.lacuna.ops.CheckedOps;
+import dev.lacuna.ops.KvSpec;
+import dev.lacuna.ops.Limits;
 import dev.lacuna.text.ChatTemplate;
 import dev.lacuna.text.Message;
 import dev.lacuna.text.ThinkingSplitter;
@@ -49,6 +51,7 @@ public final class Lacuna implements AutoCloseable {
     private final @Nullable ChatTemplate template;
     private final CheckedOps ops;
     private final Arena encoded;
+    private final Decoder decoder;
     private final Engine engine;
     private boolean closed;
 
@@ -97,7 +100,7 @@ public final class Lacuna implements AutoCloseable {
         ops = Backends.find().open(options.kernels());
         encoded = Arena.ofShared();
         try {
-            Decoder decoder = Decoder.place(file, spec, ops, context, options.activations(), Encoding.of(options, file, spec, encoded));
+            decoder = Decoder.place(file, spec, ops, context, options.activations(), Encoding.of(options, file, spec, encoded));
             engine = new Engine(decoder, tokenizer, sizes);
         } catch (Throwable t) {
             ops.close();
@@ -249,6 +252,27 @@ public final class Lacuna implements AutoCloseable {
             each.accept(w + 1);
         }
         return new Evaluation(nll, window, System.nanoTime() - begun);
+    }
+
+    /**
+     * Makes ready to time steps of this model on random tokens, with its kernels, inputs and packing of the cache; nothing of a session is touched.
+     *
+     * @param rows      most tokens of a step of a prompt
+     * @param sequences most sequences that decode together
+     * @param positions most tokens of each, at most {@link #context}
+     * @throws MemoryException          if their cache does not fit
+     * @throws IllegalArgumentException if the positions are more than the context
+     */
+    public Benchmark benchmark(int rows, int sequences, int positions) {
+        if (positions < 1 || positions > context()) {
+            throw new IllegalArgumentException("sequences of " + positions + " tokens in a context of " + context());
+        }
+        long need = Math.multiplyExact(spec.kv(options.kv()).blockBytes(), (long) Benchmark.blocks(sequences, positions));
+        OptionalLong available = MemoryException.available();
+        if (available.isPresent() && need > available.getAsLong()) {
+            throw MemoryException.of(sequences + " sequences of " + positions + " tokens in " + options.kv(), need, available.getAsLong());
+        }
+        return new Benchmark(engine, decoder, options.kv(), new Limits(rows, sequences, sequences, KvSpec.blocksFor(positions)));
     }
 
     /** Cache blocks that running generations hold. */

@@ -17,6 +17,15 @@ public final class MemoryException extends RuntimeException {
                 + " would fit (--ctx), or a smaller packing (--kv int8)");
     }
 
+    private MemoryException(String message) {
+        super(message);
+    }
+
+    static MemoryException of(String what, long need, long available) {
+        return new MemoryException("a cache of " + what + " needs " + mb(need) + " MB, " + mb(available)
+                + " MB are available; fewer of either would fit, or a smaller packing (--kv int8)");
+    }
+
     private static long mb(long bytes) {
         return (bytes + (1 << 20) - 1) >> 20;
     }

@@ -19,8 +19,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
-import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -30,11 +28,6 @@ import picocli.CommandLine.Option;
 /** Looks at this machine: what is here, what is missing, and the line that fixes it. */
 @Command(name = "doctor", description = "Looks at the JDK, its flags, the processor, kernels, memory and the cache folder; says what is missing and what fixes it.", mixinStandardHelpOptions = true)
 final class DoctorCommand implements Callable<Integer> {
-    /** Instruction sets that kernels can use, as Linux spells them. */
-    private static final List<String> ISA = List.of("avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni",
-            "avx512_vbmi2",
-            "avx512_bf16", "amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "sve");
-
     private final Console console;
     private final List<Map<String, String>> problems = new ArrayList<>();
 
@@ -52,7 +45,7 @@ final class DoctorCommand implements Callable<Integer> {
     public Integer call() {
         Map<String, Object> report = new LinkedHashMap<>();
         report.put("java", java());
-        report.put("processor", processor());
+        report.put("processor", Machine.processor());
         boolean runnable = kernels(report);
         report.put("memory", memory());
         boolean writable = cache(report);
@@ -88,23 +81,6 @@ final class DoctorCommand implements Callable<Integer> {
         return java;
     }
 
-    private static Map<String, Object> processor() {
-        Map<String, Object> processor = new LinkedHashMap<>();
-        processor.put("arch", System.getProperty("os.arch", ""));
-        processor.put("system", System.getProperty("os.name", "") + " " + System.getProperty("os.version", ""));
-        processor.put("processors", Runtime.getRuntime().availableProcessors());
-        Set<String> features = new TreeSet<>();
-        for (String line : lines(Path.of("/proc/cpuinfo"))) {
-            int colon = line.indexOf(':');
-            if (colon < 0) continue;
-            String key = line.substring(0, colon).strip();
-            if (key.equals("model name")) processor.putIfAbsent("model", line.substring(colon + 1).strip());
-            if (key.equals("flags") || key.equals("Features")) features.addAll(List.of(line.substring(colon + 1).strip().split(" +")));
-        }
-        processor.put("isa", ISA.stream().filter(features::contains).toList());
-        return processor;
-    }
-
     /** @return whether any product kernels run here */
     private boolean kernels(Map<String, Object> report) {
         Backends backends = Backends.find();
@@ -129,19 +105,11 @@ final class DoctorCommand implements Callable<Integer> {
     }
 
     private Map<String, Object> memory() {
-        Map<String, Object> memory = new LinkedHashMap<>();
-        for (String line : lines(Path.of("/proc/meminfo"))) {
-            if (line.startsWith("MemTotal:")) memory.put("total", kilobytes(line));
-            if (line.startsWith("MemAvailable:")) memory.put("available", kilobytes(line));
-        }
+        Map<String, Object> memory = Machine.memory();
         if (memory.get("available") instanceof Long free && free < 600_000_000L) {
             problem("only " + Size.of(free) + " of memory are available", "close something, or use --ctx 1024 --kv int8");
         }
         return memory;
-    }
-
-    private static long kilobytes(String line) {
-        return Long.parseLong(line.replaceAll("\\D", "")) << 10;
     }
 
     /** @return whether models can be kept */
@@ -209,14 +177,6 @@ final class DoctorCommand implements Callable<Integer> {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             return "interrupted";
-        }
-    }
-
-    private static List<String> lines(Path file) {
-        try {
-            return Files.readAllLines(file);
-        } catch (IOException e) {
-            return List.of(); // not Linux: the rest of the report stands without it
         }
     }
 

@@ -20,6 +20,11 @@ final class Json {
 
     /** @param value maps, lists, records, strings, numbers, arrays */
     static void write(PrintStream out, Object value) {
-        out.println(JsonMapper.builder().disable(SerializationFeature.INDENT_OUTPUT).build().writeValueAsString(value));
+        out.println(text(value));
+    }
+
+    /** One line. */
+    static String text(Object value) {
+        return JsonMapper.builder().disable(SerializationFeature.INDENT_OUTPUT).build().writeValueAsString(value);
     }
 }

@@ -87,8 +87,13 @@ public final class Engine implements AutoCloseable {
         return r.generation;
     }
 
-    /** Runs something that uses the kernels between two steps, and waits for it. */
-    <T> T call(Callable<T> task) {
+    /**
+     * Runs something that uses the kernels between two steps, and waits for it.
+     *
+     * @throws GenerationException   if the caller is interrupted, or what failed was a checked exception
+     * @throws IllegalStateException if the engine is closed
+     */
+    public <T> T call(Callable<T> task) {
         CompletableFuture<T> done = new CompletableFuture<>();
         post(() -> {
             try {

@@ -225,12 +225,35 @@ public final class Decoder {
         return new ForwardPass(this, limits, kv);
     }
 
-    Embedding embedding() {
+    /** How tokens become rows. */
+    public Embedding embedding() {
         return embedding;
     }
 
-    Linear output() {
+    /** What makes logits; its weight is the embedding's table where the two are tied. */
+    public Linear output() {
         return output;
+    }
+
+    /** The weights of all layers' products, each of which every row of a step is multiplied with. */
+    public List<Weight> products() {
+        List<Weight> all = new ArrayList<>();
+        for (Layer l : layers) {
+            if (l.attention != null) {
+                Qkv qkv = l.attention.qkv;
+                for (Linear w : List.of(qkv.q(), qkv.k(), qkv.v(), l.attention.output)) all.add(w.weight());
+            }
+            if (l.ffn != null) {
+                if (l.ffn.ffn instanceof Ffn.Gated g) all.add(g.gate().weight());
+                Linear up = switch (l.ffn.ffn) {
+                    case Ffn.Gated g -> g.up();
+                    case Ffn.Plain p -> p.up();
+                };
+                all.add(up.weight());
+                all.add(l.ffn.ffn.down().weight());
+            }
+        }
+        return all;
     }
 
     Norm norm() {

@@ -6,6 +6,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
+import org.jspecify.annotations.Nullable;
 
 /** Finds the kernels that can run here and opens the best, or the one that was asked for. */
 public final class Backends {
@@ -48,13 +49,30 @@ public final class Backends {
      * @throws UnsupportedKernelException if the tier is unknown or cannot run here
      */
     public CheckedOps open(OpsOptions options) {
+        Found found = find(options);
+        return new CheckedOps(found.provider.open(found.tier, options));
+    }
+
+    /**
+     * What the machine gives to the threads and instructions of the tier that {@link #open} would open; null where that tier cannot tell.
+     *
+     * @throws UnsupportedKernelException as {@link #open}
+     */
+    public @Nullable MachineRates rates(OpsOptions options) {
+        Found found = find(options);
+        return found.provider.rates(found.tier, options);
+    }
+
+    private record Found(OpsProvider provider, String tier) {}
+
+    private Found find(OpsOptions options) {
         String wanted = options.kernels();
         String tier = wanted != null ? wanted : tiers().stream().filter(OpsProvider.Tier::runnable).findFirst().orElseThrow().name();
         for (OpsProvider p : providers) {
             for (OpsProvider.Tier t : p.tiers()) {
                 if (!t.name().equals(tier)) continue;
                 if (t.why() != null) throw new UnsupportedKernelException("kernels '" + tier + "' cannot run here: " + t.why());
-                return new CheckedOps(p.open(tier, options));
+                return new Found(p, tier);
             }
         }
         throw new UnsupportedKernelException(

@@ -19,6 +19,15 @@ public interface OpsProvider {
     Ops open(String tier, OpsOptions options);
 
     /**
+     * Makes ready to measure the machine with the threads and instructions of a tier; null where nobody has written that.
+     *
+     * @param tier a name out of {@link #tiers} that can run here
+     */
+    default @Nullable MachineRates rates(String tier, OpsOptions options) {
+        return null;
+    }
+
+    /**
      * One tier of a backend.
      *
      * @param name   as {@code --kernels} takes it

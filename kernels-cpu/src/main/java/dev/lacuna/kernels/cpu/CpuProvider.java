@@ -1,5 +1,6 @@
 package dev.lacuna.kernels.cpu;
 
+import dev.lacuna.ops.MachineRates;
 import dev.lacuna.ops.Ops;
 import dev.lacuna.ops.OpsOptions;
 import dev.lacuna.ops.OpsProvider;
@@ -50,14 +51,30 @@ public final class CpuProvider implements OpsProvider {
         return new CpuOps(new VectorKernels(), team);
     }
 
-    private static Ops openNative(OpsOptions options, Team team) {
+    /** Of the C kernels alone: in Java a loop's rate says more of the compiler than of the machine. */
+    @Override
+    public @Nullable MachineRates rates(String tier, OpsOptions options) {
+        if (!tier.equals(NATIVE)) return null;
+        NativeLibrary library = library();
+        return new NativeRates(library, isa(library, options), Team.of(options.threadsOrAll()));
+    }
+
+    private static NativeLibrary library() {
         String why = NativeLibrary.missing();
         if (why != null) throw new UnsupportedKernelException("kernels 'native' cannot run here: " + why);
-        NativeLibrary library = NativeLibrary.get();
+        return NativeLibrary.get();
+    }
+
+    private static Ops openNative(OpsOptions options, Team team) {
+        NativeLibrary library = library();
+        return new NativeOps(library, isa(library, options), team);
+    }
+
+    private static String isa(NativeLibrary library, OpsOptions options) {
         String isa = options.isa() == null ? library.isas().getLast() : options.isa();
         if (!library.isas().contains(isa)) {
             throw new UnsupportedKernelException("the processor or the library has no '" + isa + "', it has " + library.isas());
         }
-        return new NativeOps(library, isa, team);
+        return isa;
     }
 }

@@ -33,6 +33,7 @@ final class NativeLibrary {
 
     private record Result(@Nullable NativeLibrary library, String why) {}
 
+    private final SymbolLookup symbols;
     private final MethodHandle runs;
     private final MethodHandle kernels;
     private final MethodHandle tileBytes;
@@ -43,6 +44,7 @@ final class NativeLibrary {
     private final List<String> isas = new ArrayList<>();
 
     private NativeLibrary(SymbolLookup symbols) {
+        this.symbols = symbols;
         MethodHandle version = bind(symbols, "lacuna_version", FunctionDescriptor.of(ValueLayout.JAVA_INT));
         runs = bind(symbols, "lacuna_runs", FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT));
         kernels = bind(symbols, "lacuna_kernels", FunctionDescriptor.of(ValueLayout.ADDRESS, ValueLayout.JAVA_INT));
@@ -124,6 +126,11 @@ final class NativeLibrary {
     /** The table of a tier's kernels. */
     MemorySegment table(String isa) {
         return ((MemorySegment) call(kernels, ISAS.indexOf(isa))).reinterpret(NativeKernels.COUNT * ValueLayout.ADDRESS.byteSize());
+    }
+
+    /** A function that each tier has its own of, of whole numbers. */
+    MethodHandle tiered(String name, String isa, int arguments) {
+        return bind(symbols, name + "_" + isa, longs(arguments));
     }
 
     /** Bytes of 16 placed rows. */
