@@ -94,7 +94,8 @@ public class Kernels {
         @Setup
         public void open() {
             arena = Arena.ofShared();
-            ops = Backends.find().open(new OpsOptions(threads, kernels.equals("auto") ? null : kernels, isa.equals("auto") ? null : isa, true));
+            ops = Backends.find()
+                    .open(new OpsOptions(threads, kernels.equals("auto") ? null : kernels, isa.equals("auto") ? null : isa, true));
             int blocks = KvSpec.blocksFor(depth + rows);
             Limits limits = new Limits(rows, 1, 1, blocks);
             room = ops.workspace(limits);
@@ -135,7 +136,8 @@ public class Kernels {
     @State(Scope.Benchmark)
     public static class Product {
         /** Packing of the weights. */
-        @Param({"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K", "I8_ROW", "I4_GROUP_32", "I4_GROUP_128"})
+        @Param({"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K", "I8_ROW", "I4_GROUP_32",
+                "I4_GROUP_128"})
         public String format = "Q4_0";
         /** Inputs of packed formats: i8 or f32. */
         @Param("i8")
@@ -159,7 +161,8 @@ public class Kernels {
         /** Makes one matrix, and places it often. */
         @Setup
         public void place(Opened o) {
-            Format to = Format.named(format).orElseThrow(() -> new IllegalArgumentException("formats are " + Format.ALL + ", not " + format));
+            Format to = Format.named(format)
+                    .orElseThrow(() -> new IllegalArgumentException("formats are " + Format.ALL + ", not " + format));
             Tensor floats = new Tensor("w", Format.F32, out, in, o.arena.allocate((long) out * in * Float.BYTES, 64));
             for (long i = 0; i < (long) out * in; i++) {
                 floats.data().setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) (o.random.nextGaussian() * 0.02));

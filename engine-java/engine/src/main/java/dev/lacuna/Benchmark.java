@@ -80,9 +80,10 @@ public final class Benchmark implements AutoCloseable {
         List<Weight> all = new ArrayList<>(products);
         all.add(output);
         long stepBytes = sum(all, Benchmark::bytes);
-        if (decoder.embedding().table() != output) all.add(decoder.embedding().table());
+        if (!decoder.embedding().table().equals(output)) all.add(decoder.embedding().table());
         if (decoder.embedding().positions() != null) all.add(decoder.embedding().positions());
-        return new Work(sum(all, Benchmark::values), sum(all, Benchmark::bytes), stepBytes, sum(products, Benchmark::values), values(output));
+        return new Work(sum(all, Benchmark::values), sum(all, Benchmark::bytes), stepBytes, sum(products, Benchmark::values),
+                values(output));
     }
 
     private static long values(Weight w) {

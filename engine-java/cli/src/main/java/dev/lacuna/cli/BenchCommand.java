@@ -55,13 +55,15 @@ final class BenchCommand implements Callable<Integer> {
             "--n-depth"}, paramLabel = "N", split = ",", description = "Tokens in the cache before, one or a list (default 0).")
     List<Integer> depths = new ArrayList<>();
 
-    @Option(names = {"-b", "--sequences"}, paramLabel = "N", split = ",", description = "Sequences decoded together, one or a list (default 1).")
+    @Option(names = {"-b",
+            "--sequences"}, paramLabel = "N", split = ",", description = "Sequences decoded together, one or a list (default 1).")
     List<Integer> sequences = new ArrayList<>();
 
     @Option(names = "-t", paramLabel = "N", split = ",", description = "Threads, one or a list (default: --threads).")
     List<Integer> threads = new ArrayList<>();
 
-    @Option(names = {"-ub", "--ubatch-size"}, paramLabel = "N", defaultValue = "512", description = "Most tokens of a prompt in one step (default 512).")
+    @Option(names = {"-ub",
+            "--ubatch-size"}, paramLabel = "N", defaultValue = "512", description = "Most tokens of a prompt in one step (default 512).")
     int rows = 512;
 
     @Option(names = {"-r", "--repetitions"}, paramLabel = "N", defaultValue = "5", description = "Repetitions of each test (default 5).")
@@ -222,7 +224,8 @@ final class BenchCommand implements Callable<Integer> {
 
     private double perplexity(Lacuna opened, int[] ids, boolean decode) {
         Meter meter = Meter.things(console, " windows");
-        meter.begin(decode ? "perplexity, decoding" : "perplexity", windows == 0 ? ids.length / window : Math.min(windows, ids.length / window));
+        meter.begin(decode ? "perplexity, decoding" : "perplexity",
+                windows == 0 ? ids.length / window : Math.min(windows, ids.length / window));
         try {
             Evaluation e = opened.evaluate(ids, window, windows, decode, _ -> meter.advance(1));
             return e.perplexity();
@@ -234,7 +237,8 @@ final class BenchCommand implements Callable<Integer> {
     /** Null where the kernels cannot tell, or where there is no memory for it. */
     private @Nullable MachineRates rates(Lacuna opened) {
         if (Machine.memory().get("available") instanceof Long free && free < 2 * MachineRates.LARGE) {
-            console.notice("the machine's rates are left out: " + Size.of(free) + " of memory are available, they take 1 GiB and leave another");
+            console.notice(
+                    "the machine's rates are left out: " + Size.of(free) + " of memory are available, they take 1 GiB and leave another");
             return null;
         }
         return Backends.find().rates(opened.options().kernels());

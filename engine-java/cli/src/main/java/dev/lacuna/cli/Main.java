@@ -44,7 +44,8 @@ final class Main implements Runnable {
     static CommandLine commandLine(Console console) {
         CommandLine line = new CommandLine(new Main());
         line.addSubcommand(new ChatCommand(console)).addSubcommand(new GenerateCommand(console)).addSubcommand(new TokenizeCommand(console))
-                .addSubcommand(new EvalCommand(console)).addSubcommand(new BenchCommand(console)).addSubcommand(new InfoCommand(console)).addSubcommand(new DoctorCommand(console))
+                .addSubcommand(new EvalCommand(console)).addSubcommand(new BenchCommand(console)).addSubcommand(new InfoCommand(console))
+                .addSubcommand(new DoctorCommand(console))
                 .addSubcommand(new PullCommand(console)).addSubcommand(new ListCommand(console)).addSubcommand(new RmCommand(console))
                 .addSubcommand(new WarmUpCommand(console));
         line.setOut(new PrintWriter(console.out(), true, StandardCharsets.UTF_8));

@@ -192,11 +192,13 @@ class BenchCommandTest {
     }
 
     static List<Arguments> refused() {
-        return List.of(refusal("nothing to time", "-p", "0", "-n", "0"), refusal("-p is 0 to", "-p", "-3"), refusal("-b is 1 to", "-b", "0"),
+        return List.of(refusal("nothing to time", "-p", "0", "-n", "0"), refusal("-p is 0 to", "-p", "-3"),
+                refusal("-b is 1 to", "-b", "0"),
                 refusal("-r is 1 to", "-r", "0"), refusal("-t is 1 to 1024, not 0", "-t", "0"), refusal("'x'", "-n", "x"),
                 refusal("-o is md, csv, json or jsonl, not sql", "-o", "sql"), refusal("exclude each other", "-t", "1", "--threads", "2"),
                 refusal("--ctx is not for bench", "--ctx", "64"), refusal("--template", "--template", "chatml"),
-                refusal("--windows goes with", "--windows", "2"), refusal("does not exist", "--perplexity", folder.resolve("no").toString()),
+                refusal("--windows goes with", "--windows", "2"),
+                refusal("does not exist", "--perplexity", folder.resolve("no").toString()),
                 refusal("--kv is", "--kv", "f8"));
     }
 
