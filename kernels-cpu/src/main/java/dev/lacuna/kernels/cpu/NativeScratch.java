@@ -6,6 +6,7 @@ import java.lang.foreign.MemorySegment;
 /** What each thread needs for itself, grown between operations. */
 final class NativeScratch implements AutoCloseable {
     private final NativeLibrary library;
+    private final NativeMemory memory;
     private final MemorySegment[] of;
     private Arena arena = Arena.ofShared();
     private int cols = 1;
@@ -14,8 +15,9 @@ final class NativeScratch implements AutoCloseable {
     private int headSize = 1;
     private long bytes;
 
-    NativeScratch(NativeLibrary library, int threads) {
+    NativeScratch(NativeLibrary library, NativeMemory memory, int threads) {
         this.library = library;
+        this.memory = memory;
         of = new MemorySegment[threads];
         grow();
     }
@@ -25,7 +27,7 @@ final class NativeScratch implements AutoCloseable {
         if (need <= bytes) return;
         arena.close();
         arena = Arena.ofShared();
-        for (int i = 0; i < of.length; i++) of[i] = arena.allocate(need, 64);
+        for (int i = 0; i < of.length; i++) of[i] = memory.allocate(need, arena);
         bytes = need;
     }
 
