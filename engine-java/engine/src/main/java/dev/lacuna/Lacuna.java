@@ -155,7 +155,7 @@ public final class Lacuna implements AutoCloseable {
 
     /** What is in the file, what runs it, and why. */
     public ModelInfo info() {
-        return ModelInfo.of(file, spec, engine, ops.decisions(), tokenizer);
+        return ModelInfo.of(file, spec, engine, ops, tokenizer);
     }
 
     // ---- prompts

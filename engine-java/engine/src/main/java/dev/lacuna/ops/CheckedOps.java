@@ -30,6 +30,7 @@ public final class CheckedOps implements Ops {
     private @Nullable Batch batch;
     private @Nullable Bounds current;
     private volatile boolean closed;
+    private volatile long placedBytes;
 
     CheckedOps(Ops ops) {
         this.ops = ops;
@@ -108,8 +109,16 @@ public final class CheckedOps implements Ops {
         }
         List<Weight> weights = ops.place(tensors, policy, uses);
         placed.addAll(weights);
-        for (Weight w : weights) this.uses.put(w, Set.copyOf(uses));
+        for (Weight w : weights) {
+            this.uses.put(w, Set.copyOf(uses));
+            placedBytes += w.bytes();
+        }
         return weights;
+    }
+
+    /** Bytes that all placed weights occupy beside the tensors they were made of. */
+    public long placedBytes() {
+        return placedBytes;
     }
 
     @Override
