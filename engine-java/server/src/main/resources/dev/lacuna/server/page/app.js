@@ -11,6 +11,7 @@ let all = store.conversations();
 let current = null; // the conversation shown; one that has no messages yet is not kept
 let known = []; // the server's models
 let key = null;
+let leaving = false;
 let narrated = ""; // of the answer that is read out: what was given to the announcer already
 const runs = new Map(); // conversation id -> {controller, message}
 const views = new Map(); // message id -> what is shown of it
@@ -337,6 +338,7 @@ function update(shown) {
   shown.cut.textContent = cut(message, running);
   shown.stats.textContent = stats(message, running);
   shown.foot.hidden = Boolean(message.error && !message.content);
+  if (message.error && !shown.notice.hasChildNodes()) explain(shown);
 }
 
 function cut(message, running) {
@@ -350,7 +352,7 @@ function stats(message, running) {
   const s = message.stats;
   if (!s || s.first === undefined) return "";
   const parts = [];
-  if (s.tokens > 1 && s.seconds > 0) parts.push(`${s.exact ? "" : "about "}${decimal((s.tokens - 1) / s.seconds, 1)} tokens/s`);
+  if (s.tokens >= 5 && s.seconds > 0) parts.push(`${s.exact ? "" : "about "}${decimal((s.tokens - 1) / s.seconds, 1)} tokens/s`);
   parts.push(`first token after ${duration(s.first)}`);
   if (!running) parts.push(`${s.exact ? "" : "about "}${plural(s.tokens, "token")}`);
   if (s.prompt !== undefined) parts.push(`prompt ${s.prompt.toLocaleString()}${s.cached ? ` (${s.cached.toLocaleString()} cached)` : ""}`);
@@ -528,6 +530,7 @@ async function answer(conversation) {
       }
     }
   } catch (failure) {
+    if (leaving) return; // the browser ends what this page waits for; pagehide has kept what came
     if (controller.signal.aborted) message.finish = "cancelled";
     else if (failure instanceof ApiError) message.error = { status: failure.status, code: failure.code, text: failure.message, until: failure.retryAfter ? Date.now() + failure.retryAfter * 1000 : 0 };
     else {
@@ -540,10 +543,7 @@ async function answer(conversation) {
   touch(conversation);
   if (!here()) return;
   const shown = views.get(message.id);
-  follow(() => {
-    update(shown);
-    if (message.error) explain(shown);
-  });
+  follow(() => update(shown));
   narrate(message.content, true);
   if (message.finish === "cancelled") announce("Stopped.");
   showState();
@@ -829,7 +829,9 @@ store.onChange((id) => {
   else if (changed) show(changed);
 });
 
+addEventListener("pageshow", () => (leaving = false));
 addEventListener("pagehide", () => {
+  leaving = true;
   for (const id of runs.keys()) {
     const conversation = all.find((c) => c.id === id);
     if (conversation) keep(conversation);

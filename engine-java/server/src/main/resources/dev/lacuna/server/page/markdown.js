@@ -122,7 +122,7 @@ function list(lines, from, depth) {
       const indent = line.length - line.trimStart().length;
       // Models often indent what belongs to an item by two or three columns, whatever the width of its marker.
       if (indent >= width || (indent > base && indent >= Math.min(width, base + 2))) own.push(undent(line, width));
-      else if (blank || starts(line, depth)) break;
+      else if (blank || ITEM.test(line) || starts(line, depth)) break;
       else own.push(line.trimStart());
       blank = false;
     }
