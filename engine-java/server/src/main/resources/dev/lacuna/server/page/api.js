@@ -17,7 +17,7 @@ async function call(path, key, options = {}) {
   if (key) headers.Authorization = `Bearer ${key}`;
   let response;
   try {
-    response = await fetch(path, { ...options, headers, cache: "no-store", credentials: "omit", redirect: "error" });
+    response = await fetch(path, { ...options, headers, cache: "no-store", credentials: "same-origin", redirect: "error" });
   } catch (failure) {
     if (failure.name === "AbortError") throw failure;
     throw new ApiError(0, null);
