@@ -12,6 +12,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
@@ -29,6 +30,10 @@ public final class LacunaServer implements AutoCloseable {
     static final String LOG = "dev.lacuna.server";
 
     private static final Logger LOGGER = System.getLogger(LOG);
+    private static final String SCRIPT = "text/javascript; charset=utf-8";
+    /** What the chat page loads. */
+    private static final Map<String, String> PAGE = Map.of("style.css", "text/css; charset=utf-8", "icon.svg", "image/svg+xml", "theme.js", SCRIPT,
+            "app.js", SCRIPT, "api.js", SCRIPT, "markdown.js", SCRIPT, "store.js", SCRIPT);
     private static final Duration CHECK = Duration.ofMillis(500);
     private static final Duration GRACE = Duration.ofSeconds(2); // for answers that end with an error, after the drain
 
@@ -90,8 +95,7 @@ public final class LacunaServer implements AutoCloseable {
                 new HealthRoute("/health", models, admission), new MetricsRoute(models, admission, connections, counts), new VersionRoute()));
         ResourceRoute.of("/openapi.json", "openapi.json", "application/json").ifPresent(routes::add);
         ResourceRoute.of("/", "page/index.html", "text/html; charset=utf-8").ifPresent(routes::add);
-        ResourceRoute.of("/page.css", "page/page.css", "text/css; charset=utf-8").ifPresent(routes::add);
-        ResourceRoute.of("/page.js", "page/page.js", "text/javascript; charset=utf-8").ifPresent(routes::add);
+        PAGE.forEach((file, type) -> ResourceRoute.of("/" + file, "page/" + file, type).ifPresent(routes::add));
         return routes;
     }
 
