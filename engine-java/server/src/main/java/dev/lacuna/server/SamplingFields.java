@@ -27,8 +27,10 @@ final class SamplingFields {
     static Sampling read(Fields f, Tokenizer tokenizer, int maxTokens) {
         Long seed = f.whole("seed", Long.MIN_VALUE, Long.MAX_VALUE);
         int topK = f.whole("top_k", -1, 1_000_000, 0); // -1 says "all" to vLLM
-        return new Sampling(maxTokens, f.number("temperature", 0, 2, 1), Math.max(0, topK), f.number("top_p", 0, 1, 1), f.number("min_p", 0, 1, 0),
-                f.number("repetition_penalty", 0.01, 10, 1), f.number("frequency_penalty", -2, 2, 0), f.number("presence_penalty", -2, 2, 0),
+        return new Sampling(maxTokens, f.number("temperature", 0, 2, 1), Math.max(0, topK), f.number("top_p", 0, 1, 1),
+                f.number("min_p", 0, 1, 0),
+                f.number("repetition_penalty", 0.01, 10, 1), f.number("frequency_penalty", -2, 2, 0),
+                f.number("presence_penalty", -2, 2, 0),
                 seed == null ? ThreadLocalRandom.current().nextLong() : seed, stops(f)).withLogitBias(biases(f, tokenizer));
     }
 
@@ -87,7 +89,8 @@ final class SamplingFields {
             if (token == null || biases.containsKey(token)) {
                 throw f.wrong("logit_bias", "has a name that is no token id within 0.." + (tokenizer.size() - 1) + ", or one twice");
             }
-            if (!bias.isNumber() || !(Math.abs(bias.doubleValue()) <= 100)) throw f.wrong("logit_bias", "must have numbers within -100..100");
+            if (!bias.isNumber() || !(Math.abs(bias.doubleValue()) <= 100))
+                throw f.wrong("logit_bias", "must have numbers within -100..100");
             biases.put(token, bias.floatValue());
         }
         return biases;
