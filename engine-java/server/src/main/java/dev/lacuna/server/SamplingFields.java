@@ -2,7 +2,6 @@ package dev.lacuna.server;
 
 import dev.lacuna.generate.Sampling;
 import dev.lacuna.text.Tokenizer;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -14,7 +13,7 @@ import tools.jackson.databind.JsonNode;
 /** Reads how tokens are chosen, and refuses what other servers know and this one does not. */
 final class SamplingFields {
     static final int MOST_STOPS = 16;
-    static final int LONGEST_STOP = 256; // bytes
+    static final int LONGEST_STOP = 256; // characters
     private static final int MOST_BIASES = 1024;
 
     private SamplingFields() {}
@@ -71,8 +70,8 @@ final class SamplingFields {
     }
 
     private static String stop(Fields f, JsonNode value) {
-        if (!value.isString() || value.asString().isEmpty() || value.asString().getBytes(StandardCharsets.UTF_8).length > LONGEST_STOP) {
-            throw f.wrong("stop", "must be one string, or a list of strings, each of 1 to " + LONGEST_STOP + " bytes");
+        if (!value.isString() || value.asString().isEmpty() || value.asString().codePointCount(0, value.asString().length()) > LONGEST_STOP) {
+            throw f.wrong("stop", "must be one string, or a list of strings, each of 1 to " + LONGEST_STOP + " characters");
         }
         return value.asString();
     }
