@@ -24,7 +24,8 @@ import picocli.CommandLine.Parameters;
 
 /** Serves models over HTTP until it is told to end. */
 @Command(name = "serve", description = "Serves models by OpenAI's interface, and a page to chat on.", mixinStandardHelpOptions = true, sortOptions = false, footer = {
-        "", "Keys come from --api-key, --api-key-file and the environment variable LACUNA_API_KEY. SIGTERM ends it when its answers are given."})
+        "",
+        "Keys come from --api-key, --api-key-file and the environment variable LACUNA_API_KEY. SIGTERM ends it when its answers are given."})
 final class ServeCommand implements Callable<Integer> {
     private static final int SESSIONS = 4;
 
@@ -127,7 +128,8 @@ final class ServeCommand implements Callable<Integer> {
         ServerLimits limits = ServerLimits.DEFAULT.withQueue(queue, queueTokens, Duration.ofSeconds(queueTimeout))
                 .withGenerationTimeout(Duration.ofSeconds(generationTimeout)).withDrainTimeout(Duration.ofSeconds(drainTimeout))
                 .withBytes(ServerLimits.DEFAULT.headerBytes(), body).withConnections(connections);
-        return ServerOptions.DEFAULT.withHost(host).withPort(port).withKeys(all).withInsecure(insecure).withCorsOrigins(cors).withHosts(hosts)
+        return ServerOptions.DEFAULT.withHost(host).withPort(port).withKeys(all).withInsecure(insecure).withCorsOrigins(cors)
+                .withHosts(hosts)
                 .withIdleUnload(Duration.ofSeconds(idleUnload)).withLimits(limits);
     }
 
@@ -146,11 +148,13 @@ final class ServeCommand implements Callable<Integer> {
         return file.endsWith(".gguf") ? file.substring(0, file.length() - ".gguf".length()) : file;
     }
 
-    private static void greet(PrintStream out, LacunaServer server, List<ServedModel> served, ServerOptions serving, Options opening, long nanos) {
+    private static void greet(PrintStream out, LacunaServer server, List<ServedModel> served, ServerOptions serving, Options opening,
+            long nanos) {
         String name = served.getFirst().name();
         out.println("listening on " + server.uri());
-        out.println("model: " + String.join(", ", served.stream().map(ServedModel::name).toList()) + " (" + nanos / 1_000_000 + " ms to load "
-                + name + ")");
+        out.println(
+                "model: " + String.join(", ", served.stream().map(ServedModel::name).toList()) + " (" + nanos / 1_000_000 + " ms to load "
+                        + name + ")");
         out.println("runs on: " + ModelOptions.tier(opening) + " kernels, " + opening.kernels().threadsOrAll() + " threads");
         String key = serving.keys().isEmpty() ? "" : " -H \"Authorization: Bearer $LACUNA_API_KEY\"";
         out.println("try: curl " + server.uri() + "/v1/chat/completions -H 'Content-Type: application/json'" + key

@@ -51,7 +51,8 @@ public record Sampling(int maxTokens, double temperature, int topK, double topP,
     }
 
     /** Without biases and log-probabilities. */
-    public Sampling(int maxTokens, double temperature, int topK, double topP, double minP, double repetitionPenalty, double frequencyPenalty,
+    public Sampling(int maxTokens, double temperature, int topK, double topP, double minP, double repetitionPenalty,
+            double frequencyPenalty,
             double presencePenalty, long seed, List<String> stop) {
         this(maxTokens, temperature, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty, seed, stop, Map.of(),
                 NO_LOGPROBS);
@@ -72,23 +73,28 @@ public record Sampling(int maxTokens, double temperature, int topK, double topP,
     }
 
     public Sampling withMaxTokens(int n) {
-        return new Sampling(n, temperature, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty, seed, stop, logitBias, logprobs);
+        return new Sampling(n, temperature, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty, seed, stop, logitBias,
+                logprobs);
     }
 
     public Sampling withTemperature(double t) {
-        return new Sampling(maxTokens, t, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty, seed, stop, logitBias, logprobs);
+        return new Sampling(maxTokens, t, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty, seed, stop, logitBias,
+                logprobs);
     }
 
     public Sampling withTopK(int k) {
-        return new Sampling(maxTokens, temperature, k, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty, seed, stop, logitBias, logprobs);
+        return new Sampling(maxTokens, temperature, k, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty, seed, stop,
+                logitBias, logprobs);
     }
 
     public Sampling withTopP(double p) {
-        return new Sampling(maxTokens, temperature, topK, p, minP, repetitionPenalty, frequencyPenalty, presencePenalty, seed, stop, logitBias, logprobs);
+        return new Sampling(maxTokens, temperature, topK, p, minP, repetitionPenalty, frequencyPenalty, presencePenalty, seed, stop,
+                logitBias, logprobs);
     }
 
     public Sampling withMinP(double p) {
-        return new Sampling(maxTokens, temperature, topK, topP, p, repetitionPenalty, frequencyPenalty, presencePenalty, seed, stop, logitBias, logprobs);
+        return new Sampling(maxTokens, temperature, topK, topP, p, repetitionPenalty, frequencyPenalty, presencePenalty, seed, stop,
+                logitBias, logprobs);
     }
 
     public Sampling withPenalties(double repetition, double frequency, double presence) {
@@ -96,15 +102,18 @@ public record Sampling(int maxTokens, double temperature, int topK, double topP,
     }
 
     public Sampling withSeed(long s) {
-        return new Sampling(maxTokens, temperature, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty, s, stop, logitBias, logprobs);
+        return new Sampling(maxTokens, temperature, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty, s, stop,
+                logitBias, logprobs);
     }
 
     public Sampling withStop(List<String> strings) {
-        return new Sampling(maxTokens, temperature, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty, seed, strings, logitBias, logprobs);
+        return new Sampling(maxTokens, temperature, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty, seed, strings,
+                logitBias, logprobs);
     }
 
     public Sampling withLogitBias(Map<Integer, Float> bias) {
-        return new Sampling(maxTokens, temperature, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty, seed, stop, bias,
+        return new Sampling(maxTokens, temperature, topK, topP, minP, repetitionPenalty, frequencyPenalty, presencePenalty, seed, stop,
+                bias,
                 logprobs);
     }
 

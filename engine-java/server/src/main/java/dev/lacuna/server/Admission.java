@@ -85,7 +85,8 @@ final class Admission {
             // what could never wait beside others may wait alone
             boolean room = waiting == 0 || waiting + choices <= limits.waiting() && waitingTokens + more <= limits.waitingTokens();
             if (!room) {
-                throw ApiException.tooMany(waiting + " generations with " + waitingTokens + " prompt tokens are waiting already; try again later",
+                throw ApiException.tooMany(
+                        waiting + " generations with " + waitingTokens + " prompt tokens are waiting already; try again later",
                         retryAfter());
             }
             Ticket t = new Ticket(choices, tokens, abort);

@@ -163,7 +163,8 @@ final class Answering {
             throw ApiException.slow("the generation took longer than " + x.limits().generationTimeout().toSeconds() + " s and was ended");
         }
         if (!started && now - queueEnd >= 0) {
-            throw ApiException.unavailable("queue_timeout", "no turn came within " + x.limits().queueTimeout().toSeconds() + " s; try again later",
+            throw ApiException.unavailable("queue_timeout",
+                    "no turn came within " + x.limits().queueTimeout().toSeconds() + " s; try again later",
                     Admission.seconds(x.limits().queueTimeout()));
         }
     }

@@ -44,7 +44,8 @@ final class ChatCollector implements TextRoute.Collector {
 
     private Replies.ChatChunk chunk(int choice, Replies.Delta delta, Replies.@Nullable ChatLogprobs tokens, @Nullable String finish) {
         var only = new Replies.ChunkChoice(choice, delta, tokens, finish);
-        return new Replies.ChatChunk(asked.id, "chat.completion.chunk", asked.created, asked.model, TextRoute.FINGERPRINT, List.of(only), null);
+        return new Replies.ChatChunk(asked.id, "chat.completion.chunk", asked.created, asked.model, TextRoute.FINGERPRINT, List.of(only),
+                null);
     }
 
     @Override
@@ -59,7 +60,8 @@ final class ChatCollector implements TextRoute.Collector {
             boolean thinking = p.kind() == ThinkingSplitter.Kind.THINKING;
             (thinking ? s.thinking : s.answer).append(p.text());
             if (!asked.stream) continue;
-            events.add(chunk(choice, thinking ? new Replies.Delta(null, null, p.text()) : new Replies.Delta(null, p.text(), null), told(s), null));
+            events.add(chunk(choice, thinking ? new Replies.Delta(null, null, p.text()) : new Replies.Delta(null, p.text(), null), told(s),
+                    null));
         }
     }
 
@@ -90,7 +92,8 @@ final class ChatCollector implements TextRoute.Collector {
         List<Replies.ChatChoice> choices = new ArrayList<>();
         for (int c = 0; c < states.size(); c++) {
             State s = states.get(c);
-            var message = new Replies.ChatMessage("assistant", s.answer.toString(), s.thinking.isEmpty() ? null : s.thinking.toString(), null);
+            var message = new Replies.ChatMessage("assistant", s.answer.toString(), s.thinking.isEmpty() ? null : s.thinking.toString(),
+                    null);
             choices.add(new Replies.ChatChoice(c, message, told(s), s.finish));
         }
         return new Replies.ChatCompletion(asked.id, "chat.completion", asked.created, asked.model, TextRoute.FINGERPRINT, choices, usage);
@@ -98,6 +101,7 @@ final class ChatCollector implements TextRoute.Collector {
 
     @Override
     public Object usage(Replies.Usage usage) {
-        return new Replies.ChatChunk(asked.id, "chat.completion.chunk", asked.created, asked.model, TextRoute.FINGERPRINT, List.of(), usage);
+        return new Replies.ChatChunk(asked.id, "chat.completion.chunk", asked.created, asked.model, TextRoute.FINGERPRINT, List.of(),
+                usage);
     }
 }

@@ -26,7 +26,8 @@ final class ChatRoute extends TextRoute {
     /** Makes sure that there is a prompt for these messages. */
     static String render(Lacuna model, List<Message> messages) {
         if (!model.hasTemplate()) {
-            throw ApiException.refused(400, "no_chat_template", "this model has no chat template; use /v1/completions, or serve it with --template");
+            throw ApiException.refused(400, "no_chat_template",
+                    "this model has no chat template; use /v1/completions, or serve it with --template");
         }
         try {
             return model.render(messages);

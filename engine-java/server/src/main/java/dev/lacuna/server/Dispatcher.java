@@ -55,7 +55,8 @@ final class Dispatcher implements Handler {
             refuse(x, ApiException.failed("the server failed; its log has more under " + x.id));
         } finally {
             counts.add(x.status());
-            LOG.log(Level.DEBUG, "{0}: {1} {2} {3} in {4} ms", x.id, x.method(), name, x.status(), (System.nanoTime() - x.begun) / 1_000_000);
+            LOG.log(Level.DEBUG, "{0}: {1} {2} {3} in {4} ms", x.id, x.method(), name, x.status(),
+                    (System.nanoTime() - x.begun) / 1_000_000);
             x.connection().answered();
         }
     }
@@ -112,7 +113,8 @@ final class Dispatcher implements Handler {
     }
 
     private static boolean matches(String pattern, String path) {
-        return pattern.endsWith("*") ? path.length() >= pattern.length() && path.startsWith(pattern.substring(0, pattern.length() - 1))
+        return pattern.endsWith("*")
+                ? path.length() >= pattern.length() && path.startsWith(pattern.substring(0, pattern.length() - 1))
                 : pattern.equals(path);
     }
 }

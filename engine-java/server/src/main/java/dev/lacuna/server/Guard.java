@@ -28,8 +28,9 @@ final class Guard {
     Guard(ServerOptions options) {
         boolean loopback = loopback(options.host());
         if (!loopback && options.keys().isEmpty() && !options.insecure()) {
-            throw new IllegalArgumentException(options.host() + " can be reached from other machines: set an API key (--api-key-file), or say that"
-                    + " everyone may use it (--insecure)");
+            throw new IllegalArgumentException(
+                    options.host() + " can be reached from other machines: set an API key (--api-key-file), or say that"
+                            + " everyone may use it (--insecure)");
         }
         for (String key : options.keys()) keys.add(digest(key));
         for (String host : options.hosts()) hosts.add(host.toLowerCase(Locale.ROOT));
@@ -106,7 +107,8 @@ final class Guard {
         boolean page = x.method().equals("GET") && String.valueOf(x.header(HeaderNames.ACCEPT)).contains("text/html");
         // browsers ask for a password, and send it with every request of the page
         x.header(HeaderNames.WWW_AUTHENTICATE, page ? "Basic realm=\"lacuna\", charset=\"UTF-8\"" : "Bearer");
-        throw ApiException.unauthorized(said.isEmpty() ? "an API key is needed: Authorization: Bearer KEY" : "that API key is not known here");
+        throw ApiException
+                .unauthorized(said.isEmpty() ? "an API key is needed: Authorization: Bearer KEY" : "that API key is not known here");
     }
 
     /** The key of {@code Bearer KEY}, or the password of {@code Basic}; empty: none. */

@@ -80,7 +80,8 @@ public final class LacunaServer implements AutoCloseable {
         Dispatcher dispatcher = new Dispatcher(routes, guard, wire, limits, counts);
         web = WebServer.builder().host(options.host()).port(options.port()).shutdownHook(false).maxTcpConnections(limits.connections())
                 .maxPayloadSize(limits.bodyBytes()).idleConnectionTimeout(limits.generationTimeout().plus(limits.idleTimeout()))
-                .shutdownGracePeriod(GRACE).protocolsDiscoverServices(false).addConnectionSelector(connections).directHandlers(Malformed.handlers(wire))
+                .shutdownGracePeriod(GRACE).protocolsDiscoverServices(false).addConnectionSelector(connections)
+                .directHandlers(Malformed.handlers(wire))
                 .connectionOptions(SocketOptions.builder().tcpNoDelay(true).build()) // tokens are small and wait for nobody
                 .routing(HttpRouting.builder().any(dispatcher)).build().start();
         checks = Executors.newSingleThreadScheduledExecutor(Thread.ofPlatform().daemon().name("lacuna-server-checks").factory());
@@ -92,7 +93,8 @@ public final class LacunaServer implements AutoCloseable {
         List<Route> routes = new ArrayList<>(List.of(new ChatRoute(models, admission), new CompletionRoute(models, admission),
                 new ModelsRoute(models, now), new ModelRoute(models, now), new TokenizeRoute(models), new DetokenizeRoute(models),
                 new TemplateRoute(models), new LiveRoute(), new HealthRoute("/health/ready", models, admission),
-                new HealthRoute("/health", models, admission), new MetricsRoute(models, admission, connections, counts), new VersionRoute()));
+                new HealthRoute("/health", models, admission), new MetricsRoute(models, admission, connections, counts),
+                new VersionRoute()));
         ResourceRoute.of("/openapi.json", "openapi.json", "application/json").ifPresent(routes::add);
         ResourceRoute.of("/", "page/index.html", "text/html; charset=utf-8").ifPresent(routes::add);
         PAGE.forEach((file, type) -> ResourceRoute.of("/" + file, "page/" + file, type).ifPresent(routes::add));

@@ -13,8 +13,9 @@ final class Malformed {
         DirectHandlers.Builder all = DirectHandlers.builder();
         for (EventType type : EventType.values()) {
             all.addHandler(type, (_, _, status, headers, _) -> {
-                ApiException e = ApiException.refused(status.code(), "malformed_request", "this is not a request that HTTP/1.1 allows, or it is too"
-                        + " large");
+                ApiException e = ApiException.refused(status.code(), "malformed_request",
+                        "this is not a request that HTTP/1.1 allows, or it is too"
+                                + " large");
                 return DirectHandler.TransportResponse.builder().status(status).headers(headers)
                         .header(HeaderNames.CONTENT_TYPE, "application/json").keepAlive(false).entity(wire.write(e.reply())).build();
             });

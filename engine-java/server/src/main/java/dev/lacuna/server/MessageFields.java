@@ -31,7 +31,8 @@ final class MessageFields {
 
     private static Message message(Fields m, Set<String> unknown) {
         String role = m.required("role");
-        if (role.equals("tool") || role.equals("function")) throw ApiException.unsupported("messages", "messages of tools are not supported yet");
+        if (role.equals("tool") || role.equals("function"))
+            throw ApiException.unsupported("messages", "messages of tools are not supported yet");
         if (!ROLES.contains(role)) throw m.wrong("role", "must be system, developer, user or assistant");
         m.unsupported("tool_calls", v -> v.isArray() && v.isEmpty());
         m.unsupported("function_call", _ -> false);
@@ -57,7 +58,8 @@ final class MessageFields {
         StringBuilder text = new StringBuilder();
         for (Fields part : m.objects("content", MOST_PARTS)) {
             String type = part.required("type");
-            if (!type.equals("text")) throw ApiException.unsupported("messages", "parts of a message other than text are not supported yet");
+            if (!type.equals("text"))
+                throw ApiException.unsupported("messages", "parts of a message other than text are not supported yet");
             text.append(part.required("text"));
             unknown.addAll(part.unknown());
         }

@@ -37,7 +37,8 @@ final class MetricsRoute implements Route {
         text.type("lacuna_http_responses_total", "counter", "Answers by status; 0: the client left before there was one");
         counts.all().forEach((status, n) -> text.value("lacuna_http_responses_total", n, "code", Integer.toString(status)));
         Runtime runtime = Runtime.getRuntime();
-        text.single("jvm_memory_used_bytes", "gauge", "Bytes of the Java heap in use", (double) runtime.totalMemory() - runtime.freeMemory(), "area",
+        text.single("jvm_memory_used_bytes", "gauge", "Bytes of the Java heap in use",
+                (double) runtime.totalMemory() - runtime.freeMemory(), "area",
                 "heap");
         x.send(200, "text/plain; version=0.0.4; charset=utf-8", text.toString().getBytes(StandardCharsets.UTF_8));
     }

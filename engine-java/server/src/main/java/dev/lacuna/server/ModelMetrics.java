@@ -88,9 +88,11 @@ final class ModelMetrics {
         counter(to, "llamacpp:prompt_seconds_total", "Time in prompts", promptSeconds.sum(), model);
         counter(to, "llamacpp:tokens_predicted_total", "Generated tokens", outputTokens.sum(), model);
         counter(to, "llamacpp:tokens_predicted_seconds_total", "Time in generation", outputSeconds.sum(), model);
-        gauge(to, "llamacpp:prompt_tokens_seconds", "Prompt tokens a second", rate(promptTokens.sum() - cachedTokens.sum(), promptSeconds.sum()),
+        gauge(to, "llamacpp:prompt_tokens_seconds", "Prompt tokens a second",
+                rate(promptTokens.sum() - cachedTokens.sum(), promptSeconds.sum()),
                 model);
-        gauge(to, "llamacpp:predicted_tokens_seconds", "Generated tokens a second and generation", rate(outputTokens.sum(), outputSeconds.sum()),
+        gauge(to, "llamacpp:predicted_tokens_seconds", "Generated tokens a second and generation",
+                rate(outputTokens.sum(), outputSeconds.sum()),
                 model);
         gauge(to, "llamacpp:kv_cache_usage_ratio", "Share of the cache that running generations hold (1: all)", use, model);
         gauge(to, "llamacpp:requests_processing", "Generations whose tokens are being computed", now.running(), model);

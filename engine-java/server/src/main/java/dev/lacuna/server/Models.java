@@ -84,7 +84,8 @@ final class Models implements AutoCloseable {
             } catch (ExecutionException e) {
                 Throwable cause = e.getCause() == null ? e : e.getCause();
                 boolean memory = cause instanceof MemoryException || cause instanceof OutOfMemoryError;
-                throw memory ? ApiException.unavailable("model_does_not_fit", "there is not enough memory to load the model now", RETRY)
+                throw memory
+                        ? ApiException.unavailable("model_does_not_fit", "there is not enough memory to load the model now", RETRY)
                         : ApiException.unavailable("model_failed", "the model cannot be loaded; the server's log tells why", RETRY);
             }
         }

@@ -26,7 +26,8 @@ final class ModelsRoute implements Route {
     static Replies.Model describe(ModelSlot slot, long created) {
         Lacuna open = slot.peek();
         String status = slot.loading() ? "loading" : open == null ? "unloaded" : open.failure() == null ? "loaded" : "failed";
-        return new Replies.Model(slot.name(), "model", created, "lacuna", open == null ? null : open.context(), new Replies.ModelStatus(status));
+        return new Replies.Model(slot.name(), "model", created, "lacuna", open == null ? null : open.context(),
+                new Replies.ModelStatus(status));
     }
 
     @Override

@@ -31,7 +31,8 @@ final class Replies {
     record ChatChunk(String id, String object, long created, String model, String systemFingerprint, List<ChunkChoice> choices,
             @Nullable Usage usage) {}
 
-    record ChunkChoice(int index, Delta delta, @Nullable ChatLogprobs logprobs, @JsonInclude(Include.ALWAYS) @Nullable String finishReason) {}
+    record ChunkChoice(int index, Delta delta, @Nullable ChatLogprobs logprobs,
+            @JsonInclude(Include.ALWAYS) @Nullable String finishReason) {}
 
     record Delta(@Nullable String role, @Nullable String content, @Nullable String reasoningContent) {}
 

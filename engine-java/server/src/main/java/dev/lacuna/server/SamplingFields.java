@@ -2,7 +2,6 @@ package dev.lacuna.server;
 
 import dev.lacuna.generate.Sampling;
 import dev.lacuna.text.Tokenizer;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -14,7 +13,7 @@ import tools.jackson.databind.JsonNode;
 /** Reads how tokens are chosen, and refuses what other servers know and this one does not. */
 final class SamplingFields {
     static final int MOST_STOPS = 16;
-    static final int LONGEST_STOP = 256; // bytes
+    static final int LONGEST_STOP = 256; // characters
     private static final int MOST_BIASES = 1024;
 
     private SamplingFields() {}
@@ -27,8 +26,10 @@ final class SamplingFields {
     static Sampling read(Fields f, Tokenizer tokenizer, int maxTokens) {
         Long seed = f.whole("seed", Long.MIN_VALUE, Long.MAX_VALUE);
         int topK = f.whole("top_k", -1, 1_000_000, 0); // -1 says "all" to vLLM
-        return new Sampling(maxTokens, f.number("temperature", 0, 2, 1), Math.max(0, topK), f.number("top_p", 0, 1, 1), f.number("min_p", 0, 1, 0),
-                f.number("repetition_penalty", 0.01, 10, 1), f.number("frequency_penalty", -2, 2, 0), f.number("presence_penalty", -2, 2, 0),
+        return new Sampling(maxTokens, f.number("temperature", 0, 2, 1), Math.max(0, topK), f.number("top_p", 0, 1, 1),
+                f.number("min_p", 0, 1, 0),
+                f.number("repetition_penalty", 0.01, 10, 1), f.number("frequency_penalty", -2, 2, 0),
+                f.number("presence_penalty", -2, 2, 0),
                 seed == null ? ThreadLocalRandom.current().nextLong() : seed, stops(f)).withLogitBias(biases(f, tokenizer));
     }
 
@@ -69,8 +70,8 @@ final class SamplingFields {
     }
 
     private static String stop(Fields f, JsonNode value) {
-        if (!value.isString() || value.asString().isEmpty() || value.asString().getBytes(StandardCharsets.UTF_8).length > LONGEST_STOP) {
-            throw f.wrong("stop", "must be one string, or a list of strings, each of 1 to " + LONGEST_STOP + " bytes");
+        if (!value.isString() || value.asString().isEmpty() || value.asString().codePointCount(0, value.asString().length()) > LONGEST_STOP) {
+            throw f.wrong("stop", "must be one string, or a list of strings, each of 1 to " + LONGEST_STOP + " characters");
         }
         return value.asString();
     }
@@ -87,7 +88,8 @@ final class SamplingFields {
             if (token == null || biases.containsKey(token)) {
                 throw f.wrong("logit_bias", "has a name that is no token id within 0.." + (tokenizer.size() - 1) + ", or one twice");
             }
-            if (!bias.isNumber() || !(Math.abs(bias.doubleValue()) <= 100)) throw f.wrong("logit_bias", "must have numbers within -100..100");
+            if (!bias.isNumber() || !(Math.abs(bias.doubleValue()) <= 100))
+                throw f.wrong("logit_bias", "must have numbers within -100..100");
             biases.put(token, bias.floatValue());
         }
         return biases;

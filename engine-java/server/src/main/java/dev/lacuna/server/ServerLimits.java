@@ -21,7 +21,8 @@ import java.time.Duration;
  * @param ping              the longest silence of a stream while its prompt is computed
  * @param keepAlive         the longest silence of a stream after its first token
  */
-public record ServerLimits(int headerBytes, int bodyBytes, int messages, int choices, int waiting, long waitingTokens, Duration queueTimeout,
+public record ServerLimits(int headerBytes, int bodyBytes, int messages, int choices, int waiting, long waitingTokens,
+        Duration queueTimeout,
         Duration generationTimeout, Duration stallTimeout, Duration bodyTimeout, Duration idleTimeout, Duration drainTimeout,
         int connections, Duration ping, Duration keepAlive) {
 
@@ -69,7 +70,8 @@ public record ServerLimits(int headerBytes, int bodyBytes, int messages, int cho
 
     /** Longest times for headers and stalled writes, for a body, and between requests. */
     public ServerLimits withClientTimeouts(Duration stall, Duration body, Duration idle) {
-        return new ServerLimits(headerBytes, bodyBytes, messages, choices, waiting, waitingTokens, queueTimeout, generationTimeout, stall, body,
+        return new ServerLimits(headerBytes, bodyBytes, messages, choices, waiting, waitingTokens, queueTimeout, generationTimeout, stall,
+                body,
                 idle, drainTimeout, connections, ping, keepAlive);
     }
 

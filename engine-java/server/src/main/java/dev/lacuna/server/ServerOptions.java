@@ -33,7 +33,8 @@ public record ServerOptions(String host, int port, List<String> keys, boolean in
         for (String key : keys) {
             boolean plain = key.chars().allMatch(c -> c > ' ' && c < 0x7f);
             if (!plain || key.length() < SHORTEST_KEY) {
-                throw new IllegalArgumentException("an API key must have at least " + SHORTEST_KEY + " characters, visible ASCII ones only");
+                throw new IllegalArgumentException(
+                        "an API key must have at least " + SHORTEST_KEY + " characters, visible ASCII ones only");
             }
         }
     }

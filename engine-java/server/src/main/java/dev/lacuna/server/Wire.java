@@ -21,7 +21,8 @@ final class Wire {
     private final JsonMapper mapper;
 
     Wire(int longestText) {
-        StreamReadConstraints constraints = StreamReadConstraints.builder().maxNestingDepth(DEPTH).maxNameLength(NAME).maxNumberLength(DIGITS)
+        StreamReadConstraints constraints = StreamReadConstraints.builder().maxNestingDepth(DEPTH).maxNameLength(NAME)
+                .maxNumberLength(DIGITS)
                 .maxStringLength(longestText).maxTokenCount(TOKENS).build();
         JsonFactory factory = JsonFactory.builder().streamReadConstraints(constraints).enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
                 .build();
