@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.openai.client.OpenAIClient;
 import com.openai.client.okhttp.OpenAIOkHttpClient;
+import com.openai.core.JsonValue;
 import com.openai.core.http.StreamResponse;
 import com.openai.errors.BadRequestException;
 import com.openai.errors.NotFoundException;
@@ -97,7 +98,7 @@ class JavaClientsTest {
     @Test
     void openAiSeveralWithLogprobs() {
         ChatCompletion answer = openAi(ToyServer.KEY).chat().completions()
-                .create(chat().n(3).temperature(1.5).seed(5).logprobs(true).topLogprobs(2).build());
+                .create(chat().n(3).temperature(1.5).putAdditionalBodyProperty("seed", JsonValue.from(5)).logprobs(true).topLogprobs(2).build());
         assertEquals(List.of(0L, 1L, 2L), answer.choices().stream().map(ChatCompletion.Choice::index).toList());
         for (ChatCompletion.Choice c : answer.choices()) {
             var tokens = c.logprobs().orElseThrow().content().orElseThrow();
