@@ -104,15 +104,16 @@ final class ServeCommand implements Callable<Integer> {
         if (model != null || more.isEmpty()) served.add(served(model == null ? Lacuna.DEFAULT_MODEL : model, opening));
         for (String m : more) served.add(served(m, opening));
         long begun = System.nanoTime();
-        LacunaServer server = LacunaServer.start(served, serving);
-        CountDownLatch ended = new CountDownLatch(1);
-        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
-            server.close();
-            ended.countDown();
-        }, "lacuna-serve-close"));
-        server.load();
-        greet(console.out(), server, served, serving, opening, System.nanoTime() - begun);
-        ended.await();
+        try (LacunaServer server = LacunaServer.start(served, serving)) {
+            CountDownLatch ended = new CountDownLatch(1);
+            Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+                server.close();
+                ended.countDown();
+            }, "lacuna-serve-close"));
+            server.load();
+            greet(console.out(), server, served, serving, opening, System.nanoTime() - begun);
+            ended.await();
+        }
         return Exit.OK;
     }
 

@@ -29,6 +29,9 @@ final class ClientConnection implements ServerConnection, ConnectionContext {
     /** The connection of the request that this thread answers. */
     private static final ScopedValue<ClientConnection> CURRENT = ScopedValue.newInstance();
 
+    /** How long what comes after a refusal is thrown away. */
+    private static final Duration LINGER = Duration.ofMillis(500);
+
     /** Bytes on the wire for each byte of a body: a chunk of one byte takes six. */
     private static final int CHUNK_OVERHEAD = 8;
 
@@ -41,6 +44,7 @@ final class ClientConnection implements ServerConnection, ConnectionContext {
     private final long mostBytes;
     private long received; // of this request
     private boolean answering;
+    private boolean lingering;
     private @Nullable CompletableFuture<Optional<byte[]>> ahead;
     private volatile long readBy;
     private volatile long writeBy = Long.MAX_VALUE;
@@ -75,9 +79,24 @@ final class ClientConnection implements ServerConnection, ConnectionContext {
                 http.handle(limit);
                 return true;
             });
+            if (lingering) linger();
         } finally {
             closed = true;
             ended = true;
+        }
+    }
+
+    /** The answer refuses what the client is still sending: to close at once would reset the connection, and the answer be lost. */
+    void lingering() {
+        lingering = true;
+    }
+
+    private void linger() {
+        readBy = after(LINGER);
+        try {
+            for (byte[] bytes = read(); bytes != null;) bytes = read();
+        } catch (RuntimeException e) {
+            closed = true; // by the client, or at the deadline
         }
     }
 
@@ -130,8 +149,13 @@ final class ClientConnection implements ServerConnection, ConnectionContext {
         next.complete(Optional.ofNullable(bytes));
     }
 
-    /** The answer is written; the client has its time for the next request, and for what it still sends of this one. */
-    void answered() {
+    /**
+     * The answer is written; the client has its time for the next request, and for what it still sends of this one.
+     *
+     * @param last whether either side said that there is no next one: Helidon leaves it to the client to close
+     */
+    void answered(boolean last) {
+        if (last) http.close(false);
         onGone = null;
         answering = false;
         received = 0;
@@ -157,7 +181,7 @@ final class ClientConnection implements ServerConnection, ConnectionContext {
             bytes = next.join().orElse(null); // ends when the client sends, leaves, or is cut off at its deadline
         }
         if (bytes == null) return null;
-        if (received == 0 && !answering) readBy = Math.min(readBy, after(limits.stallTimeout()));
+        if (received == 0 && !answering && !lingering) readBy = Math.min(readBy, after(limits.stallTimeout()));
         received += bytes.length;
         if (received > mostBytes) {
             abort();

@@ -57,7 +57,7 @@ final class Dispatcher implements Handler {
             counts.add(x.status());
             LOG.log(Level.DEBUG, "{0}: {1} {2} {3} in {4} ms", x.id, x.method(), name, x.status(),
                     (System.nanoTime() - x.begun) / 1_000_000);
-            x.connection().answered();
+            x.connection().answered(x.last());
         }
     }
 

@@ -2,6 +2,7 @@ package dev.lacuna.server;
 
 import io.helidon.http.HeaderName;
 import io.helidon.http.HeaderNames;
+import io.helidon.http.HeaderValues;
 import io.helidon.http.RequestException;
 import io.helidon.webserver.http.ServerRequest;
 import io.helidon.webserver.http.ServerResponse;
@@ -81,6 +82,11 @@ final class Exchange {
         return status;
     }
 
+    /** Whether no request follows on its connection. */
+    boolean last() {
+        return request.headers().containsToken(HeaderValues.CONNECTION_CLOSE) || response.headers().containsToken(HeaderValues.CONNECTION_CLOSE);
+    }
+
     // ---- reading
 
     private byte[] body() throws IOException {
@@ -109,6 +115,7 @@ final class Exchange {
 
     private ApiException tooLarge() {
         header(HeaderNames.CONNECTION, "close");
+        connection.lingering();
         return ApiException.refused(413, "body_too_large", "the body has more than " + limits.bodyBytes() + " bytes");
     }
 
