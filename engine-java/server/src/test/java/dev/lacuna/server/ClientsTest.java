@@ -115,4 +115,10 @@ class ClientsTest {
     void chatPageOfThisServer() throws Exception {
         succeeds(node("page"), "node", "server.test.mjs");
     }
+
+    /** What measures servers measures right. */
+    @Test
+    void benchmark() throws Exception {
+        succeeds(Checkout.root().resolve("benchmarks/server"), "python3", "-B", "test_replay.py");
+    }
 }
