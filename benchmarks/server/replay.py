@@ -283,7 +283,8 @@ async def measure(label, server, trace, options, out):
         print(f"{label}: capacity {rate:.3f} requests/s, {tokens:.1f} output tokens/s with {options.clients} clients", file=sys.stderr)
     for load in options.load or ["0.5", "1"]:
         dues = paced(trace, rate * float(load), options.seconds)
-        samples, seconds = await replay(server, dues, options.seed + 3)
+        # other words at each load: an answer from the cache of the load before would be no answer
+        samples, seconds = await replay(server, dues, f"{options.seed} at {load}")
         figures = row(label, load, rate * float(load), samples, seconds)
         rows.append(figures)
         print(f"{label}: {load} x capacity: {figures['answered']} of {figures['sent']} answered in {seconds:.1f} s, sent at most"

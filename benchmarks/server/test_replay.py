@@ -90,13 +90,16 @@ class ReplayTest(unittest.TestCase):
 
     def test_capacity_and_loads(self):
         async def go():
-            async with Stub() as server:
+            stub = Stub()
+            async with stub as server:
                 trace = [replay.Due(i, 5, 2) for i in range(100000)]
-                options = types.SimpleNamespace(seed=1, capacity=None, clients=2, seconds=0.3, load=["0.1"])
+                options = types.SimpleNamespace(seed=1, capacity=None, clients=2, seconds=0.3, load=["0.1", "0.2"])
                 with contextlib.redirect_stderr(io.StringIO()):
-                    return await replay.measure("stub", server, trace, options, None)
+                    rows, rate = await replay.measure("stub", server, trace, options, None)
+                    return rows, rate, [body["messages"][0]["content"] for body in stub.seen]
 
-        rows, rate = asyncio.run(go())
+        rows, rate, prompts = asyncio.run(go())
+        self.assertEqual(len(prompts), len(set(prompts)), "no prompt twice: caches of prefixes would help")
         self.assertGreater(rate, 0)
         self.assertAlmostEqual(rate * 0.1, rows[0]["requests/s"])
         self.assertEqual(rows[0]["sent"], rows[0]["answered"])
