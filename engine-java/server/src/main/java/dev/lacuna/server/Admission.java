@@ -12,8 +12,9 @@ final class Admission {
 
     private final ServerLimits limits;
     private final ReentrantLock lock = new ReentrantLock();
-    private final Condition empty = lock.newCondition();
+    private final Condition quiet = lock.newCondition();
     private final Set<Ticket> admitted = new HashSet<>();
+    private int exchanges; // of any route, until their answers are written
     private int waiting;
     private long waitingTokens;
     private boolean draining;
@@ -62,7 +63,7 @@ final class Admission {
                 if (!admitted.remove(this)) return;
                 leave(choices);
                 seconds += 0.1 * ((System.nanoTime() - begun) * 1e-9 - seconds);
-                if (admitted.isEmpty()) empty.signalAll();
+                tellIfQuiet();
             } finally {
                 lock.unlock();
             }
@@ -154,14 +155,39 @@ final class Admission {
         }
     }
 
+    private void tellIfQuiet() {
+        if (admitted.isEmpty() && exchanges == 0) quiet.signalAll();
+    }
+
+    /** An exchange has begun. */
+    void enter() {
+        lock.lock();
+        try {
+            exchanges++;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** An exchange has ended, its answer written. */
+    void leave() {
+        lock.lock();
+        try {
+            exchanges--;
+            tellIfQuiet();
+        } finally {
+            lock.unlock();
+        }
+    }
+
     /** Waits until all are answered; false: some are not. */
-    boolean awaitEmpty(Duration longest) throws InterruptedException {
+    boolean awaitQuiet(Duration longest) throws InterruptedException {
         long left = longest.toNanos();
         lock.lock();
         try {
-            while (!admitted.isEmpty()) {
+            while (!admitted.isEmpty() || exchanges > 0) {
                 if (left <= 0) return false;
-                left = empty.awaitNanos(left);
+                left = quiet.awaitNanos(left);
             }
             return true;
         } finally {

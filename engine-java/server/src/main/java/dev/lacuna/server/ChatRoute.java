@@ -6,6 +6,7 @@ import dev.lacuna.text.Message;
 import dev.lacuna.text.TemplateException;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Function;
 
 /** Chat completions. */
 final class ChatRoute extends TextRoute {
@@ -23,14 +24,14 @@ final class ChatRoute extends TextRoute {
         return "chatcmpl-";
     }
 
-    /** Makes sure that there is a prompt for these messages. */
-    static String render(Lacuna model, List<Message> messages) {
+    /** What needs the model's template, which may be missing or refuse a conversation. */
+    static <T> T templated(Lacuna model, Function<Lacuna, T> use) {
         if (!model.hasTemplate()) {
             throw ApiException.refused(400, "no_chat_template",
                     "this model has no chat template; use /v1/completions, or serve it with --template");
         }
         try {
-            return model.render(messages);
+            return use.apply(model);
         } catch (TemplateException e) {
             throw ApiException.invalid("messages", "the model's chat template refuses these messages");
         }
@@ -46,8 +47,7 @@ final class ChatRoute extends TextRoute {
         int top = f.whole("top_logprobs", 0, Sampling.MAX_LOGPROBS, 0);
         if (top > 0 && !logprobs) throw f.wrong("top_logprobs", "has a meaning only where logprobs is true");
         Sampling sampling = SamplingFields.read(f, model.tokenizer(), most).withLogprobs(logprobs ? top : Sampling.NO_LOGPROBS);
-        render(model, messages);
-        asked.add(model.encode(messages), sampling, model.context());
+        asked.add(templated(model, m -> m.encode(messages)), sampling, model.context());
         return new ChatCollector(asked, model, messages, logprobs);
     }
 }

@@ -21,8 +21,10 @@ final class Dispatcher implements Handler {
     private final Wire wire;
     private final ServerLimits limits;
     private final HttpCounts counts;
+    private final Admission admission;
 
-    Dispatcher(List<Route> routes, Guard guard, Wire wire, ServerLimits limits, HttpCounts counts) {
+    Dispatcher(List<Route> routes, Guard guard, Wire wire, ServerLimits limits, HttpCounts counts, Admission admission) {
+        this.admission = admission;
         this.routes = List.copyOf(routes);
         this.guard = guard;
         this.wire = wire;
@@ -32,7 +34,15 @@ final class Dispatcher implements Handler {
 
     @Override
     public void handle(ServerRequest request, ServerResponse response) {
-        Exchange x = new Exchange(request, response, wire, limits);
+        admission.enter();
+        try {
+            answer(new Exchange(request, response, wire, limits));
+        } finally {
+            admission.leave();
+        }
+    }
+
+    private void answer(Exchange x) {
         String name = "-";
         try {
             Route route = find(x);

@@ -77,15 +77,26 @@ public final class LacunaServer implements AutoCloseable {
         admission = new Admission(limits);
         connections = new Connections(limits);
         routes = routes(models, admission, connections, counts);
-        Dispatcher dispatcher = new Dispatcher(routes, guard, wire, limits, counts);
-        web = WebServer.builder().host(options.host()).port(options.port()).shutdownHook(false).maxTcpConnections(limits.connections())
-                .maxPayloadSize(limits.bodyBytes()).idleConnectionTimeout(limits.generationTimeout().plus(limits.idleTimeout()))
-                .shutdownGracePeriod(GRACE).protocolsDiscoverServices(false).addConnectionSelector(connections)
-                .directHandlers(Malformed.handlers(wire))
-                .connectionOptions(SocketOptions.builder().tcpNoDelay(true).build()) // tokens are small and wait for nobody
-                .routing(HttpRouting.builder().any(dispatcher)).build().start();
+        Dispatcher dispatcher = new Dispatcher(routes, guard, wire, limits, counts, admission);
+        web = listen(options, connections, dispatcher, wire);
         checks = Executors.newSingleThreadScheduledExecutor(Thread.ofPlatform().daemon().name("lacuna-server-checks").factory());
         checks.scheduleWithFixedDelay(this::check, CHECK.toMillis(), CHECK.toMillis(), TimeUnit.MILLISECONDS);
+    }
+
+    private static WebServer listen(ServerOptions options, Connections connections, Dispatcher dispatcher, Wire wire) {
+        ServerLimits limits = options.limits();
+        try {
+            return WebServer.builder().host(options.host()).port(options.port()).shutdownHook(false).maxTcpConnections(limits.connections())
+                    .maxPayloadSize(limits.bodyBytes()).idleConnectionTimeout(limits.generationTimeout().plus(limits.idleTimeout()))
+                    .shutdownGracePeriod(GRACE).protocolsDiscoverServices(false).addConnectionSelector(connections)
+                    .directHandlers(Malformed.handlers(wire))
+                    .connectionOptions(SocketOptions.builder().tcpNoDelay(true).build()) // tokens are small and wait for nobody
+                    .routing(HttpRouting.builder().any(dispatcher)).build().start();
+        } catch (RuntimeException e) {
+            Throwable cause = e;
+            while (cause.getCause() != null) cause = cause.getCause();
+            throw new IllegalStateException("cannot listen on " + options.host() + ", port " + options.port() + ": " + cause.getMessage(), e);
+        }
     }
 
     private static List<Route> routes(Models models, Admission admission, Connections connections, HttpCounts counts) {
@@ -150,10 +161,10 @@ public final class LacunaServer implements AutoCloseable {
         admission.drain();
         LOGGER.log(Level.INFO, "closing; {0} requests are being answered", admission.admitted());
         try {
-            if (!admission.awaitEmpty(options.limits().drainTimeout())) {
+            if (!admission.awaitQuiet(options.limits().drainTimeout())) {
                 LOGGER.log(Level.WARNING, "{0} requests took too long and are ended", admission.admitted());
                 admission.abortAll();
-                if (!admission.awaitEmpty(GRACE)) LOGGER.log(Level.WARNING, "{0} requests did not end", admission.admitted());
+                if (!admission.awaitQuiet(GRACE)) LOGGER.log(Level.WARNING, "{0} requests did not end", admission.admitted());
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();

@@ -31,7 +31,7 @@ final class TemplateRoute implements Route {
         SamplingFields.refuseUnsupported(f);
         try (ModelSlot.Lease lease = models.lease(models.named(f.string("model")), x.limits().queueTimeout())) {
             unknown.addAll(f.unknown());
-            String prompt = ChatRoute.render(lease.model, messages);
+            String prompt = ChatRoute.templated(lease.model, m -> m.render(messages));
             x.ignored(unknown);
             x.send(new Replies.Prompt(prompt));
         }
