@@ -132,6 +132,18 @@ test("system prompt and sampling are sent as set, and nothing that is not set", 
   assert.equal(model, "stub-model");
 });
 
+test("settings are taken along to a new conversation", async () => {
+  await page.getByRole("button", { name: /^Settings/ }).click();
+  await page.getByLabel("Seed").fill("7");
+  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: "New conversation" }).click();
+  await page.getByLabel("Model").selectOption("other-model");
+  await ask(page, "hello");
+  await settled(page);
+  assert.equal(server.seen.requests[0].seed, 7);
+  assert.equal(server.seen.requests[0].model, "other-model");
+});
+
 test("thinking is folded away when the answer begins", async () => {
   await ask(page, "think");
   await settled(page);

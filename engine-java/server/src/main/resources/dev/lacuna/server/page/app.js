@@ -110,7 +110,7 @@ function narrate(text, end) {
 // ---------------------------------------------------------------- conversations
 
 function fresh() {
-  const last = all.find((c) => c.settings);
+  const last = current ?? all[0];
   return { id: store.id(), title: "", named: false, used: Date.now(), model: last?.model ?? null, settings: { ...last?.settings }, messages: [] };
 }
 
