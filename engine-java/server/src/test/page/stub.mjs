@@ -106,7 +106,10 @@ export async function start({ port = 0, key = null, busyFor = 1 } = {}) {
     }
     for (const piece of answer.match(/\s*\S+\s*/g)) {
       if (stopped) return;
-      if (said.startsWith("cut") && count === 2) return response.destroy();
+      if (said.startsWith("cut") && count === 2) {
+        await pause(200); // a reset loses what has not been read yet
+        return response.destroy();
+      }
       if (said.startsWith("fail") && count === 2) {
         response.write(`data: ${JSON.stringify({ error: { message: "The engine failed.", type: "server_error", code: null } })}\n\n`);
         return response.end("data: [DONE]\n\n");
