@@ -105,16 +105,22 @@ final class ServeCommand implements Callable<Integer> {
         for (String m : more) served.add(served(m, opening));
         long begun = System.nanoTime();
         try (LacunaServer server = LacunaServer.start(served, serving)) {
-            CountDownLatch ended = new CountDownLatch(1);
-            Runtime.getRuntime().addShutdownHook(new Thread(() -> {
-                server.close();
-                ended.countDown();
-            }, "lacuna-serve-close"));
+            CountDownLatch ended = endedBySignal(server);
             server.load();
             greet(console.out(), server, served, serving, opening, System.nanoTime() - begun);
             ended.await();
         }
         return Exit.OK;
+    }
+
+    /** Closes the server when the process is told to end, and tells when that is done. */
+    private static CountDownLatch endedBySignal(LacunaServer server) {
+        CountDownLatch ended = new CountDownLatch(1);
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            server.close();
+            ended.countDown();
+        }, "lacuna-serve-close"));
+        return ended;
     }
 
     private ServerOptions serving() throws Exception {

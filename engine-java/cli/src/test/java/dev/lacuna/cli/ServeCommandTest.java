@@ -62,8 +62,9 @@ class ServeCommandTest {
         Console console = new Console(new ByteArrayInputStream(new byte[0]), new PrintStream(out, true, StandardCharsets.UTF_8),
                 new PrintStream(err, true, StandardCharsets.UTF_8), "", Map.of("LACUNA_API_KEY", "another-key"),
                 () -> ModelStore.at(folder.resolve("home"), Map.of("HOME", folder.toString())));
-        Thread serving = Thread.ofPlatform().start(() -> Main.commandLine(console).execute("serve", model, "--model", "second=" + model, "--port", "0",
-                "--api-key-file", keys.toString(), "--ctx", "256", "--sessions", "2"));
+        Thread serving = Thread.ofPlatform()
+                .start(() -> Main.commandLine(console).execute("serve", model, "--model", "second=" + model, "--port", "0",
+                        "--api-key-file", keys.toString(), "--ctx", "256", "--sessions", "2"));
         try {
             for (int i = 0; i < 1200 && !out.toString(StandardCharsets.UTF_8).contains("try: "); i++) TimeUnit.MILLISECONDS.sleep(50);
             String printed = out.toString(StandardCharsets.UTF_8);
@@ -89,14 +90,17 @@ class ServeCommandTest {
 
     private static HttpResponse<String> models(URI uri, String key) throws IOException, InterruptedException {
         try (HttpClient http = HttpClient.newHttpClient()) {
-            return http.send(HttpRequest.newBuilder(uri.resolve("/v1/models")).header("Authorization", "Bearer " + key).timeout(Duration.ofSeconds(60)).build(),
+            return http.send(
+                    HttpRequest.newBuilder(uri.resolve("/v1/models")).header("Authorization", "Bearer " + key)
+                            .timeout(Duration.ofSeconds(60)).build(),
                     HttpResponse.BodyHandlers.ofString());
         }
     }
 
     /** Runs the line in a shell, where there is curl. */
     private static void answers(String line) throws IOException, InterruptedException {
-        ProcessBuilder shell = new ProcessBuilder("sh", "-c", "command -v curl >/dev/null || exit 99; " + line.replaceFirst("^curl ", "curl -s -m 60 "));
+        ProcessBuilder shell = new ProcessBuilder("sh", "-c",
+                "command -v curl >/dev/null || exit 99; " + line.replaceFirst("^curl ", "curl -s -m 60 "));
         shell.environment().put("LACUNA_API_KEY", KEY);
         Process p = shell.redirectErrorStream(true).start();
         String answer = new String(p.getInputStream().readAllBytes(), StandardCharsets.UTF_8);

@@ -84,7 +84,8 @@ final class Exchange {
 
     /** Whether no request follows on its connection. */
     boolean last() {
-        return request.headers().containsToken(HeaderValues.CONNECTION_CLOSE) || response.headers().containsToken(HeaderValues.CONNECTION_CLOSE);
+        return request.headers().containsToken(HeaderValues.CONNECTION_CLOSE)
+                || response.headers().containsToken(HeaderValues.CONNECTION_CLOSE);
     }
 
     // ---- reading

@@ -95,7 +95,8 @@ public final class LacunaServer implements AutoCloseable {
         } catch (RuntimeException e) {
             Throwable cause = e;
             while (cause.getCause() != null) cause = cause.getCause();
-            throw new IllegalStateException("cannot listen on " + options.host() + ", port " + options.port() + ": " + cause.getMessage(), e);
+            throw new IllegalStateException("cannot listen on " + options.host() + ", port " + options.port() + ": " + cause.getMessage(),
+                    e);
         }
     }
 

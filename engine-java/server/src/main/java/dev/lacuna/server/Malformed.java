@@ -23,7 +23,8 @@ final class Malformed {
         ClientConnection.current().lingering();
         // handlers answer their own failures: what fails outside of them is what was sent
         Status said = status.code() == 500 ? Status.BAD_REQUEST_400 : status;
-        ApiException e = ApiException.refused(said.code(), "malformed_request", "this is not a request that HTTP/1.1 allows, or it is too large");
+        ApiException e = ApiException.refused(said.code(), "malformed_request",
+                "this is not a request that HTTP/1.1 allows, or it is too large");
         return DirectHandler.TransportResponse.builder().status(said).headers(headers).header(HeaderNames.CONTENT_TYPE, "application/json")
                 .keepAlive(false).entity(wire.write(e.reply())).build();
     }

@@ -70,7 +70,8 @@ final class SamplingFields {
     }
 
     private static String stop(Fields f, JsonNode value) {
-        if (!value.isString() || value.asString().isEmpty() || value.asString().codePointCount(0, value.asString().length()) > LONGEST_STOP) {
+        if (!value.isString() || value.asString().isEmpty()
+                || value.asString().codePointCount(0, value.asString().length()) > LONGEST_STOP) {
             throw f.wrong("stop", "must be one string, or a list of strings, each of 1 to " + LONGEST_STOP + " characters");
         }
         return value.asString();

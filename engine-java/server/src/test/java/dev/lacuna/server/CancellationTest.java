@@ -81,8 +81,9 @@ class CancellationTest {
                 }
             }
             s.assertSettled();
-            System.out.println(s.metrics().accepted.sum() + " accepted, " + s.metrics().completed.sum() + " completed, " + s.metrics().cancelled.sum()
-                    + " cancelled");
+            System.out.println(
+                    s.metrics().accepted.sum() + " accepted, " + s.metrics().completed.sum() + " completed, " + s.metrics().cancelled.sum()
+                            + " cancelled");
             assertEquals(0, s.metrics().failed.sum());
             assertTrue(s.metrics().cancelled.sum() > DISCONNECTS / 10, "most moments are before the end");
             assertEquals(200, s.post(CHAT, chat("hi", "\"max_tokens\":1")).status());

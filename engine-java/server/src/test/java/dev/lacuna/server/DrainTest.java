@@ -41,7 +41,8 @@ class DrainTest {
     void whatRunsIsAnsweredAndWhatIsNewRefused() throws Exception {
         TestServer s = TestServer.start();
         try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
-            Future<TestServer.Reply> running = threads.submit(() -> s.post(COMPLETIONS, completion("abc", 100_000, "\"logprobs\":20,\"n\":8")));
+            Future<TestServer.Reply> running = threads
+                    .submit(() -> s.post(COMPLETIONS, completion("abc", 100_000, "\"logprobs\":20,\"n\":8")));
             TestServer.await("it runs", () -> s.model.stats().running() == 8);
             Future<?> closing = threads.submit(s.server::close);
             TestServer.await("it drains", () -> s.server.admission().draining());
@@ -80,7 +81,8 @@ class DrainTest {
             for (int i = 0; i < STREAMS; i++) {
                 HttpRequest r = HttpRequest.newBuilder(server.uri.resolve(COMPLETIONS)).header("Content-Type", "application/json")
                         .timeout(TestServer.LONGEST)
-                        .POST(HttpRequest.BodyPublishers.ofString(completion("prompt " + i, 1500, "\"stream\":true,\"logprobs\":2"))).build();
+                        .POST(HttpRequest.BodyPublishers.ofString(completion("prompt " + i, drainMillis < 1000 ? 1500 : 300, "\"stream\":true,\"logprobs\":2")))
+                        .build();
                 streams.add(threads.submit(() -> {
                     begun.countDown();
                     return http.send(r, HttpResponse.BodyHandlers.ofString()).body();
@@ -93,7 +95,9 @@ class DrainTest {
             int cut = 0;
             for (Future<String> f : streams) {
                 String body = f.get(60, TimeUnit.SECONDS);
-                assertTrue(body.endsWith("data: [DONE]\n\n"), () -> "a stream ends with " + body.substring(Math.max(0, body.length() - 200)));
+                boolean refused = body.startsWith("{\"error\"") && body.contains("shutting_down"); // still waited for its turn: a 503
+                assertTrue(refused || body.endsWith("data: [DONE]\n\n"),
+                        () -> "a stream ends with " + body.substring(Math.max(0, body.length() - 200)));
                 if (body.contains("\"finish_reason\":\"length\"") || body.contains("\"finish_reason\":\"stop\"")) {
                     whole++;
                 } else {

@@ -37,7 +37,8 @@ class FaultsTest {
 
     /** Ends the engine's loop from outside, as an error of its own would. */
     private static void killEngine() {
-        Thread.getAllStackTraces().keySet().stream().filter(t -> t.getName().equals("lacuna-engine")).max(Comparator.comparingLong(Thread::threadId))
+        Thread.getAllStackTraces().keySet().stream().filter(t -> t.getName().equals("lacuna-engine"))
+                .max(Comparator.comparingLong(Thread::threadId))
                 .orElseThrow().interrupt();
     }
 
@@ -68,7 +69,8 @@ class FaultsTest {
             opened.add(model);
             return model;
         });
-        try (LacunaServer server = LacunaServer.start(List.of(served), ServerOptions.DEFAULT.withPort(0)); HttpClient http = HttpClient.newHttpClient()) {
+        try (LacunaServer server = LacunaServer.start(List.of(served), ServerOptions.DEFAULT.withPort(0));
+                HttpClient http = HttpClient.newHttpClient()) {
             assertEquals(200, post(http, server, chat("hi", "\"max_tokens\":1")).statusCode());
             killEngine();
             TestServer.await("it has failed", () -> opened.getFirst().failure() != null);
@@ -78,8 +80,10 @@ class FaultsTest {
     }
 
     private static HttpResponse<String> post(HttpClient http, LacunaServer server, String body) throws IOException, InterruptedException {
-        return http.send(HttpRequest.newBuilder(server.uri().resolve(CHAT)).header("Content-Type", "application/json").timeout(TestServer.LONGEST)
-                .version(HttpClient.Version.HTTP_1_1).POST(HttpRequest.BodyPublishers.ofString(body)).build(), HttpResponse.BodyHandlers.ofString());
+        return http.send(
+                HttpRequest.newBuilder(server.uri().resolve(CHAT)).header("Content-Type", "application/json").timeout(TestServer.LONGEST)
+                        .version(HttpClient.Version.HTTP_1_1).POST(HttpRequest.BodyPublishers.ofString(body)).build(),
+                HttpResponse.BodyHandlers.ofString());
     }
 
     /** One request wants more heap than there is: it alone is refused. */
@@ -97,7 +101,8 @@ class FaultsTest {
             }
             byte[] part = " ".repeat(1 << 20).getBytes(StandardCharsets.US_ASCII);
             Iterable<byte[]> parts = () -> Stream.generate(() -> part).limit(120).iterator();
-            HttpRequest big = HttpRequest.newBuilder(server.uri.resolve(CHAT)).header("Content-Type", "application/json").timeout(TestServer.LONGEST)
+            HttpRequest big = HttpRequest.newBuilder(server.uri.resolve(CHAT)).header("Content-Type", "application/json")
+                    .timeout(TestServer.LONGEST)
                     .POST(HttpRequest.BodyPublishers.ofByteArrays(parts)).build();
             HttpResponse<String> refused = http.send(big, HttpResponse.BodyHandlers.ofString());
             assertEquals(503, refused.statusCode(), refused.body());
@@ -110,7 +115,8 @@ class FaultsTest {
     }
 
     private static String text(HttpClient http, ServerProcess server, int i) throws IOException, InterruptedException {
-        HttpRequest r = HttpRequest.newBuilder(server.uri.resolve(COMPLETIONS)).header("Content-Type", "application/json").timeout(TestServer.LONGEST)
+        HttpRequest r = HttpRequest.newBuilder(server.uri.resolve(COMPLETIONS)).header("Content-Type", "application/json")
+                .timeout(TestServer.LONGEST)
                 .POST(HttpRequest.BodyPublishers.ofString(completion("neighbour " + i, 200, ""))).build();
         HttpResponse<String> reply = http.send(r, HttpResponse.BodyHandlers.ofString());
         assertEquals(200, reply.statusCode(), reply.body());

@@ -15,8 +15,8 @@ import java.net.Socket;
 import java.net.SocketException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -107,7 +107,8 @@ class KnownAttacksTest {
             String answer = s.exchange(raw(CHAT, chat("hi", ""), header), 10_000);
             assertTrue(answer.isEmpty() || answer.startsWith("HTTP/1.1 4"), answer);
         }
-        String line = s.exchange(("GET /" + "a".repeat(1 << 20) + " HTTP/1.1\r\nHost: localhost\r\n\r\n").getBytes(StandardCharsets.US_ASCII), 10_000);
+        String line = s.exchange(
+                ("GET /" + "a".repeat(1 << 20) + " HTTP/1.1\r\nHost: localhost\r\n\r\n").getBytes(StandardCharsets.US_ASCII), 10_000);
         assertTrue(line.isEmpty() || line.startsWith("HTTP/1.1 4"), line);
     }
 
@@ -134,7 +135,8 @@ class KnownAttacksTest {
     void endlessChunkSizeLine() throws IOException {
         try (Socket socket = s.connect()) {
             OutputStream out = socket.getOutputStream();
-            out.write(("POST " + CHAT + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+            out.write(("POST " + CHAT
+                    + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
                     .getBytes(StandardCharsets.US_ASCII));
             byte[] zeros = "0".repeat(1 << 16).getBytes(StandardCharsets.US_ASCII);
             boolean cut = false;
@@ -166,7 +168,8 @@ class KnownAttacksTest {
 
     /** vLLM: a template from the client renders for ever. */
     @ParameterizedTest
-    @ValueSource(strings = {"\"chat_template\":\"{% for i in range(1000000000) %}x{% endfor %}\"", "\"chat_template_kwargs\":{\"chat_template\":\"x\"}",
+    @ValueSource(strings = {"\"chat_template\":\"{% for i in range(1000000000) %}x{% endfor %}\"",
+            "\"chat_template_kwargs\":{\"chat_template\":\"x\"}",
             "\"chat_template_kwargs\":{\"a\":{\"b\":{\"c\":{}}}}"})
     void cve_2025_61620_62426_templates(String field) {
         s.post(CHAT, chat("hi", field)).error(400);
@@ -175,7 +178,8 @@ class KnownAttacksTest {
 
     /** Jinja and its ports (CVE-2024-34359, CVE-2026-5760, CVE-2025-59340): what a message says is text, never a program. */
     @ParameterizedTest
-    @ValueSource(strings = {"{{ 7*7 }}", "{% for i in range(9) %}x{% endfor %}", "{{ ''.__class__.__mro__[1].__subclasses__() }}", "${jndi:ldap://x}"})
+    @ValueSource(strings = {"{{ 7*7 }}", "{% for i in range(9) %}x{% endfor %}", "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+            "${jndi:ldap://x}"})
     void cve_2024_34359_2026_5760_messagesAreNoTemplates(String text) {
         String prompt = s.post("/apply-template", chat(text, "")).json().get("prompt").asString();
         assertTrue(prompt.contains(text), prompt);
@@ -201,12 +205,14 @@ class KnownAttacksTest {
     @ParameterizedTest
     @ValueSource(strings = {"http://127.0.0.1:1/x", "http:\\\\/\\\\/169.254.169.254", "file:///etc/passwd"})
     void cve_2026_24779_2025_6242_addresses(String url) {
-        s.post(CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"" + url + "\"}}]}]}").error(400);
+        s.post(CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"" + url + "\"}}]}]}")
+                .error(400);
     }
 
     /** Ollama: management without a key; here there is none. */
     @ParameterizedTest
-    @ValueSource(strings = {"/api/pull", "/api/delete", "/api/create", "/api/push", "/models/load", "/slots", "/props", "/admin", "/shutdown",
+    @ValueSource(strings = {"/api/pull", "/api/delete", "/api/create", "/api/push", "/models/load", "/slots", "/props", "/admin",
+            "/shutdown",
             "/collective_rpc", "/reset_prefix_cache", "/sleep", "/v1/load_lora_adapter"})
     void cve_2025_63389_noManagement(String path) {
         s.post(path, "{\"name\":\"x\"}").error(404);
@@ -223,7 +229,8 @@ class KnownAttacksTest {
 
     /** Two lengths of one body: how requests are smuggled past proxies. */
     @ParameterizedTest
-    @ValueSource(strings = {"Transfer-Encoding: chunked", "Content-Length: 3", "Transfer-Encoding: identity", "Transfer-Encoding: chunked, chunked",
+    @ValueSource(strings = {"Transfer-Encoding: chunked", "Content-Length: 3", "Transfer-Encoding: identity",
+            "Transfer-Encoding: chunked, chunked",
             "Content-Length: -1", "Content-Length: +5", "Transfer-Encoding : chunked"})
     void requestSmuggling(String header) throws IOException {
         String answer = s.exchange(raw(CHAT, chat("hi", "\"max_tokens\":1"), header), 3_000);

@@ -72,7 +72,8 @@ final class LoadRun {
     /** A greedy stream, followed to its end. */
     Outcome stream(String prompt, int most) throws IOException, InterruptedException {
         String body = TestServer.completion(prompt, most, "\"stream\":true");
-        HttpRequest r = HttpRequest.newBuilder(uri.resolve(TestServer.COMPLETIONS)).header("Content-Type", "application/json").timeout(LONGEST)
+        HttpRequest r = HttpRequest.newBuilder(uri.resolve(TestServer.COMPLETIONS)).header("Content-Type", "application/json")
+                .timeout(LONGEST)
                 .POST(HttpRequest.BodyPublishers.ofString(body)).build();
         long begun = System.nanoTime();
         HttpResponse<InputStream> reply = http.send(r, HttpResponse.BodyHandlers.ofInputStream());
@@ -105,13 +106,16 @@ final class LoadRun {
         }
         long nanos = System.nanoTime() - begun;
         if (reply.statusCode() == 200 && !done) finish = "unfinished";
-        return new Outcome(reply.statusCode(), text.toString(), finish, pieces, first, nanos, reply.headers().firstValue("retry-after").isPresent());
+        return new Outcome(reply.statusCode(), text.toString(), finish, pieces, first, nanos,
+                reply.headers().firstValue("retry-after").isPresent());
     }
 
     /** Prompts of different lengths, some with a beginning in common. */
     static List<String> prompts(int n) {
         List<String> all = new ArrayList<>();
-        for (int i = 0; i < n; i++) all.add((i % 3 == 0 ? "Once upon a time there was a " : "") + "story number " + i + " ".repeat(i % 5) + "of " + "many ".repeat(i % 40));
+        for (int i = 0; i < n; i++)
+            all.add((i % 3 == 0 ? "Once upon a time there was a " : "") + "story number " + i + " ".repeat(i % 5) + "of "
+                    + "many ".repeat(i % 40));
         return all;
     }
 
@@ -151,7 +155,8 @@ final class LoadRun {
             over.set(true);
             probe.get();
         }
-        System.out.printf(Locale.ROOT, "%d streams, %d s: %d completed, %d refused, %d different from their run alone, %.0f tokens/s; by window %s%n", streams,
+        System.out.printf(Locale.ROOT,
+                "%d streams, %d s: %d completed, %d refused, %d different from their run alone, %.0f tokens/s; by window %s%n", streams,
                 time.toSeconds(), completed.get(), refused.get(), different.get(), tokens.sum() * 1e9 / (System.nanoTime() - begun),
                 List.of(windows));
         print("time to first token", firstToken.copyCorrectedForCoordinatedOmission(Math.max(1, (long) whole.getMean())));
@@ -183,7 +188,9 @@ final class LoadRun {
     private Void probe(AtomicBoolean over) throws IOException, InterruptedException {
         while (!over.get()) {
             long begun = System.nanoTime();
-            int status = http.send(HttpRequest.newBuilder(uri.resolve("/health/live")).timeout(LONGEST).build(), HttpResponse.BodyHandlers.discarding())
+            int status = http
+                    .send(HttpRequest.newBuilder(uri.resolve("/health/live")).timeout(LONGEST).build(),
+                            HttpResponse.BodyHandlers.discarding())
                     .statusCode();
             live.recordValue(System.nanoTime() - begun);
             if (status != 200) problems.add("/health/live answered " + status);
@@ -193,7 +200,8 @@ final class LoadRun {
     }
 
     static void print(String what, Histogram h) {
-        System.out.printf(Locale.ROOT, "  %-20s n %d, p50 %.2f ms, p90 %.2f, p99 %.2f, max %.2f%n", what, h.getTotalCount(), h.getValueAtPercentile(50) / 1e6,
+        System.out.printf(Locale.ROOT, "  %-20s n %d, p50 %.2f ms, p90 %.2f, p99 %.2f, max %.2f%n", what, h.getTotalCount(),
+                h.getValueAtPercentile(50) / 1e6,
                 h.getValueAtPercentile(90) / 1e6, h.getValueAtPercentile(99) / 1e6, h.getMaxValue() / 1e6);
     }
 
@@ -254,7 +262,8 @@ final class LoadRun {
             for (Future<?> f : all) f.get();
         }
         double seconds = (System.nanoTime() - begun) * 1e-9;
-        System.out.printf(Locale.ROOT, "%d requests in %.1f s: %d completed, %d refused, %.0f tokens/s%n", trace.size(), seconds, completed.get(),
+        System.out.printf(Locale.ROOT, "%d requests in %.1f s: %d completed, %d refused, %.0f tokens/s%n", trace.size(), seconds,
+                completed.get(),
                 refused.get(), tokens.sum() / seconds);
         print("time to first token", firstToken);
         print("time per token", perToken);
@@ -271,7 +280,8 @@ final class LoadRun {
         int most = Integer.parseInt(said.getOrDefault("tokens", "64"));
         List<String> prompts = prompts(Integer.parseInt(said.getOrDefault("prompts", "64")));
         if (said.containsKey("url")) {
-            run(said, URI.create(said.get("url")), streams, time, prompts, most, new ConcurrentHashMap<>(), Integer.parseInt(said.getOrDefault("context", "2048")));
+            run(said, URI.create(said.get("url")), streams, time, prompts, most, new ConcurrentHashMap<>(),
+                    Integer.parseInt(said.getOrDefault("context", "2048")));
             return;
         }
         int sessions = Integer.parseInt(said.getOrDefault("sessions", "16"));
@@ -280,14 +290,20 @@ final class LoadRun {
                 LacunaServer server = LacunaServer.start(model, ServerOptions.DEFAULT.withPort(0))) {
             idle(model, server);
             Map<Integer, String> expected = alone(model, prompts, most);
+            Duration share = Duration.ofSeconds(Math.clamp(time.toSeconds() / 2, 1, 60));
+            System.out.printf(Locale.ROOT, "the engine alone, %d threads: %.0f tokens/s%n", streams,
+                    direct(model, streams, share, prompts, most));
             run(said, server.uri(), streams, time, prompts, most, expected, model.context());
             ModelMetrics m = server.models().first().metrics;
-            System.out.println("accepted " + m.accepted + " = completed " + m.completed + " + cancelled " + m.cancelled + " + failed " + m.failed + "; in use "
+            System.out.printf(Locale.ROOT, "the engine alone again: %.0f tokens/s%n", direct(model, streams, share, prompts, most));
+            System.out.println("accepted " + m.accepted + " = completed " + m.completed + " + cancelled " + m.cancelled + " + failed "
+                    + m.failed + "; in use "
                     + model.stats().blocksInUse());
         }
     }
 
-    private static void run(Map<String, String> said, URI uri, int streams, Duration time, List<String> prompts, int most, Map<Integer, String> expected,
+    private static void run(Map<String, String> said, URI uri, int streams, Duration time, List<String> prompts, int most,
+            Map<Integer, String> expected,
             int context) throws Exception {
         LoadRun load = new LoadRun(uri);
         load.closedLoop(streams, time, prompts, most, expected);
@@ -309,6 +325,28 @@ final class LoadRun {
             one.replay(trace, offered / (perSecond * Double.parseDouble(rate)));
             report(one);
         }
+    }
+
+    /** Tokens a second of the engine alone, by as many threads and the same prompts. */
+    private static double direct(Lacuna model, int streams, Duration time, List<String> prompts, int most) throws Exception {
+        LongAdder made = new LongAdder();
+        long begun = System.nanoTime();
+        long end = begun + time.toNanos();
+        try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
+            List<Future<?>> all = new ArrayList<>();
+            for (int c = 0; c < streams; c++) {
+                int offset = c * 31;
+                all.add(threads.submit(() -> {
+                    for (int i = offset; System.nanoTime() < end; i++) {
+                        int p = i % prompts.size();
+                        made.add(
+                                model.generate(prompts.get(p), Sampling.GREEDY.withMaxTokens(length(p, most))).result().outputIds().length);
+                    }
+                }));
+            }
+            for (Future<?> f : all) f.get();
+        }
+        return made.sum() * 1e9 / (System.nanoTime() - begun);
     }
 
     private static void report(LoadRun load) {
@@ -345,7 +383,8 @@ final class LoadRun {
 
     private double prefillSeconds() throws IOException, InterruptedException {
         String text = http.send(HttpRequest.newBuilder(uri.resolve("/metrics")).build(), HttpResponse.BodyHandlers.ofString()).body();
-        return text.lines().filter(l -> l.startsWith("llamacpp:prompt_seconds_total{")).mapToDouble(l -> Double.parseDouble(l.substring(l.lastIndexOf(' ') + 1)))
+        return text.lines().filter(l -> l.startsWith("llamacpp:prompt_seconds_total{"))
+                .mapToDouble(l -> Double.parseDouble(l.substring(l.lastIndexOf(' ') + 1)))
                 .sum();
     }
 }

@@ -48,7 +48,8 @@ class OfflineTest {
         String why = possible;
         Assumptions.assumeTrue(possible.contains("possible"), () -> "skipped: no network namespace can be made here: " + why);
         List<String> command = new ArrayList<>(namespace);
-        command.addAll(ServerProcess.command(List.of("-Djdk.httpclient.keepalive.timeout=1"), TinyModel.write(folder.resolve("tiny.gguf"), TestServer.CONTEXT).toString(), "1000",
+        command.addAll(ServerProcess.command(List.of("-Djdk.httpclient.keepalive.timeout=1"),
+                TinyModel.write(folder.resolve("tiny.gguf"), TestServer.CONTEXT).toString(), "1000",
                 "1000000", "self"));
         String out = run(command);
         assertEquals(2, out.lines().filter(l -> l.equals("status 200")).count(), out);

@@ -68,7 +68,8 @@ class RoutesTest {
 
     @Test
     void streamSaysTheSamePieceByPiece() {
-        String whole = s.post(CHAT, chat("hi", "\"temperature\":0,\"max_tokens\":9")).json().get("choices").get(0).get("message").get("content")
+        String whole = s.post(CHAT, chat("hi", "\"temperature\":0,\"max_tokens\":9")).json().get("choices").get(0).get("message")
+                .get("content")
                 .asString();
         List<JsonNode> events = s.post(CHAT, chat("hi", "\"temperature\":0,\"max_tokens\":9,\"stream\":true,"
                 + "\"stream_options\":{\"include_usage\":true}")).events();
@@ -107,7 +108,8 @@ class RoutesTest {
         first.get("choices").forEach(c -> texts.add(c.get("message").get("content").asString()));
         assertEquals(3, texts.size(), texts.toString());
         assertEquals(24, first.get("usage").get("completion_tokens").asInt());
-        assertNotEquals(first.get("choices"), s.post(CHAT, chat("hi", "\"n\":3,\"seed\":8,\"temperature\":1.5,\"max_tokens\":8")).json().get("choices"));
+        assertNotEquals(first.get("choices"),
+                s.post(CHAT, chat("hi", "\"n\":3,\"seed\":8,\"temperature\":1.5,\"max_tokens\":8")).json().get("choices"));
     }
 
     @Test
@@ -126,7 +128,8 @@ class RoutesTest {
 
     @Test
     void logprobsAreThoseOfTheModel() {
-        JsonNode choice = s.post(CHAT, chat("hi", "\"temperature\":0,\"max_tokens\":5,\"logprobs\":true,\"top_logprobs\":3")).json().get("choices").get(0);
+        JsonNode choice = s.post(CHAT, chat("hi", "\"temperature\":0,\"max_tokens\":5,\"logprobs\":true,\"top_logprobs\":3")).json()
+                .get("choices").get(0);
         JsonNode content = choice.get("logprobs").get("content");
         assertEquals(5, content.size());
         StringBuilder text = new StringBuilder();
@@ -148,7 +151,8 @@ class RoutesTest {
         String fields = "\"temperature\":0,\"max_tokens\":5,\"logprobs\":true,\"top_logprobs\":2";
         JsonNode whole = s.post(CHAT, chat("hi", fields)).json().get("choices").get(0).get("logprobs").get("content");
         List<JsonNode> streamed = s.post(CHAT, chat("hi", fields + ",\"stream\":true")).events().stream()
-                .map(e -> e.get("choices").get(0).path("logprobs").path("content")).filter(JsonNode::isArray).flatMap(JsonNode::valueStream).toList();
+                .map(e -> e.get("choices").get(0).path("logprobs").path("content")).filter(JsonNode::isArray).flatMap(JsonNode::valueStream)
+                .toList();
         assertEquals(whole.size(), streamed.size());
         for (int i = 0; i < streamed.size(); i++) assertEquals(whole.get(i).get("token"), streamed.get(i).get("token"));
     }
@@ -156,7 +160,8 @@ class RoutesTest {
     @Test
     void aBiasForcesAToken() {
         int id = s.model.tokenizer().id("q").orElseThrow();
-        String text = s.post(CHAT, chat("hi", "\"temperature\":0,\"max_tokens\":4,\"logit_bias\":{\"" + id + "\":100}")).json().get("choices").get(0)
+        String text = s.post(CHAT, chat("hi", "\"temperature\":0,\"max_tokens\":4,\"logit_bias\":{\"" + id + "\":100}")).json()
+                .get("choices").get(0)
                 .get("message").get("content").asString();
         assertEquals("qqqq", text);
     }
@@ -165,8 +170,10 @@ class RoutesTest {
     void stopEndsTheTextBeforeIt() {
         String full = solo("abc", 12);
         String stop = full.substring(4, 6);
-        JsonNode choice = s.post(COMPLETIONS, completion("abc", 12, "\"stop\":[\"\\u0000\\u0001\",\"" + stop.replace("\\", "\\\\").replace("\"", "\\\"")
-                + "\"]")).json().get("choices").get(0);
+        JsonNode choice = s.post(COMPLETIONS,
+                completion("abc", 12, "\"stop\":[\"\\u0000\\u0001\",\"" + stop.replace("\\", "\\\\").replace("\"", "\\\"")
+                        + "\"]"))
+                .json().get("choices").get(0);
         assertEquals(full.substring(0, full.indexOf(stop)), choice.get("text").asString());
         assertEquals("stop", choice.get("finish_reason").asString());
     }
@@ -230,7 +237,8 @@ class RoutesTest {
         assertEquals(expected.length, r.get("count").asInt());
         for (int i = 0; i < expected.length; i++) assertEquals(expected[i], r.get("tokens").get(i).asInt());
         assertEquals("<s>", r.get("pieces").get(0).asString());
-        assertEquals(r.get("tokens"), s.post("/tokenize", "{\"prompt\":\"abc <|user|>\",\"add_special_tokens\":true}").json().get("tokens"));
+        assertEquals(r.get("tokens"),
+                s.post("/tokenize", "{\"prompt\":\"abc <|user|>\",\"add_special_tokens\":true}").json().get("tokens"));
         JsonNode plain = s.post("/tokenize", "{\"content\":\"<|user|>\",\"parse_special\":false}").json();
         assertTrue(plain.get("count").asInt() > 1, plain.toString());
         String ids = s.post("/tokenize", "{\"content\":\"abc\"}").json().get("tokens").toString();
@@ -263,7 +271,8 @@ class RoutesTest {
         }
         Set<String> there = new TreeSet<>();
         for (Route r : s.server.routes()) {
-            if (!(r instanceof ResourceRoute) || r.path().equals("/openapi.json")) there.add(r.method() + " " + r.path().replace("*", "{model}"));
+            if (!(r instanceof ResourceRoute) || r.path().equals("/openapi.json"))
+                there.add(r.method() + " " + r.path().replace("*", "{model}"));
         }
         assertEquals(there, documented);
     }
@@ -272,7 +281,8 @@ class RoutesTest {
     void everyFieldThatIsReadIsDocumented() {
         JsonNode schemas = s.get("/openapi.json").json().get("components").get("schemas");
         Set<String> chat = new TreeSet<>(schemas.get("ChatRequest").get("properties").propertyNames());
-        for (String f : List.of("messages", "temperature", "top_p", "top_k", "min_p", "seed", "stop", "n", "logprobs", "top_logprobs", "logit_bias",
+        for (String f : List.of("messages", "temperature", "top_p", "top_k", "min_p", "seed", "stop", "n", "logprobs", "top_logprobs",
+                "logit_bias",
                 "frequency_penalty", "presence_penalty", "max_completion_tokens", "max_tokens", "stream", "stream_options", "user")) {
             assertTrue(chat.contains(f), f);
         }
@@ -292,8 +302,10 @@ class RoutesTest {
             "\"max_tokens\":-5|max_tokens", "\"max_completion_tokens\":4294967296|max_completion_tokens", "\"stream\":\"yes\"|stream",
             "\"stream_options\":{\"include_usage\":true}|stream_options", "\"stream\":true,\"stream_options\":[]|stream_options",
             "\"stream\":true,\"stream_options\":{\"include_usage\":1}|stream_options.include_usage", "\"model\":7|model",
-            "\"tools\":[{}]|tools", "\"tool_choice\":\"required\"|tool_choice", "\"response_format\":{\"type\":\"json_object\"}|response_format",
-            "\"functions\":[{}]|functions", "\"modalities\":[\"audio\"]|modalities", "\"audio\":{}|audio", "\"chat_template\":\"x\"|chat_template",
+            "\"tools\":[{}]|tools", "\"tool_choice\":\"required\"|tool_choice",
+            "\"response_format\":{\"type\":\"json_object\"}|response_format",
+            "\"functions\":[{}]|functions", "\"modalities\":[\"audio\"]|modalities", "\"audio\":{}|audio",
+            "\"chat_template\":\"x\"|chat_template",
             "\"chat_template_kwargs\":{}|chat_template_kwargs", "\"grammar\":\"x\"|grammar", "\"guided_json\":{}|guided_json",
             "\"store\":true|store", "\"reasoning_effort\":\"low\"|reasoning_effort"})
     void aFieldOutOfRangeIsNamed(String field, String param) {
@@ -312,15 +324,18 @@ class RoutesTest {
 
     @Test
     void unknownFieldsAreNamed() {
-        TestServer.Reply r = s.post(CHAT, "{\"messages\":[{\"role\":\"user\",\"content\":\"x\",\"mood\":1}],\"max_tokens\":1,\"zebra\":1,\"b\\r\\nad\":2}");
+        TestServer.Reply r = s.post(CHAT,
+                "{\"messages\":[{\"role\":\"user\",\"content\":\"x\",\"mood\":1}],\"max_tokens\":1,\"zebra\":1,\"b\\r\\nad\":2}");
         assertEquals(200, r.status(), r.body());
         assertEquals("b??ad, messages[0].mood, zebra", r.header("x-lacuna-ignored-fields").orElseThrow());
     }
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '`', value = {"{}|messages", "{\"messages\":[]}|messages", "{\"messages\":{}}|messages",
-            "{\"messages\":[1]}|messages[0]", "{\"messages\":[{}]}|messages[0].role", "{\"messages\":[{\"role\":\"king\",\"content\":\"x\"}]}|messages[0].role",
-            "{\"messages\":[{\"role\":\"user\"}]}|messages[0].content", "{\"messages\":[{\"role\":\"user\",\"content\":1}]}|messages[0].content",
+            "{\"messages\":[1]}|messages[0]", "{\"messages\":[{}]}|messages[0].role",
+            "{\"messages\":[{\"role\":\"king\",\"content\":\"x\"}]}|messages[0].role",
+            "{\"messages\":[{\"role\":\"user\"}]}|messages[0].content",
+            "{\"messages\":[{\"role\":\"user\",\"content\":1}]}|messages[0].content",
             "{\"messages\":[{\"role\":\"user\",\"content\":[]}]}|messages[0].content",
             "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\"}]}]}|messages[0].content[0].text",
             "{\"messages\":[{\"role\":\"tool\",\"content\":\"x\"}]}|messages",
@@ -333,7 +348,8 @@ class RoutesTest {
     @CsvSource(delimiter = '|', quoteCharacter = '`', value = {"{}|prompt", "{\"prompt\":7}|prompt", "{\"prompt\":[]}|prompt",
             "{\"prompt\":[[]]}|prompt", "{\"prompt\":[-1]}|prompt", "{\"prompt\":[99999999]}|prompt", "{\"prompt\":[1.5]}|prompt",
             "{\"prompt\":[1,\"a\"]}|prompt", "{\"prompt\":[\"a\",{}]}|prompt", "{\"prompt\":[\"a\",\"b\",\"c\"],\"n\":4}|n",
-            "{\"prompt\":\"a\",\"echo\":true}|echo", "{\"prompt\":\"a\",\"suffix\":\"b\"}|suffix", "{\"prompt\":\"a\",\"best_of\":5}|best_of",
+            "{\"prompt\":\"a\",\"echo\":true}|echo", "{\"prompt\":\"a\",\"suffix\":\"b\"}|suffix",
+            "{\"prompt\":\"a\",\"best_of\":5}|best_of",
             "{\"prompt\":\"a\",\"logprobs\":21}|logprobs"})
     void aBadPromptIsNamed(String body, String param) {
         assertEquals(param, s.post(COMPLETIONS, body).error(400).get("param").asString());
@@ -360,7 +376,8 @@ class RoutesTest {
         assertEquals("method_not_allowed", r.error(405).get("code").asString());
         assertEquals("POST", r.header("allow").orElseThrow());
         assertEquals(405, s.send(s.request("/health/live").method("DELETE", HttpRequest.BodyPublishers.noBody()).build()).status());
-        HttpRequest form = s.request(CHAT).header("Content-Type", "text/plain").POST(HttpRequest.BodyPublishers.ofString(chat("x", ""))).build();
+        HttpRequest form = s.request(CHAT).header("Content-Type", "text/plain").POST(HttpRequest.BodyPublishers.ofString(chat("x", "")))
+                .build();
         assertEquals("unsupported_media_type", s.send(form).error(415).get("code").asString());
     }
 
@@ -368,14 +385,18 @@ class RoutesTest {
     void metricsByTheNamesThatOthersGraph() {
         s.post(CHAT, chat("hi", "\"max_tokens\":3"));
         String text = s.get("/metrics").body();
-        for (String name : List.of("vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc", "vllm:prompt_tokens_total",
+        for (String name : List.of("vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc",
+                "vllm:prompt_tokens_total",
                 "vllm:generation_tokens_total", "vllm:time_to_first_token_seconds_bucket", "vllm:time_per_output_token_seconds_sum",
-                "vllm:e2e_request_latency_seconds_count", "vllm:prefix_cache_hits_total", "vllm:request_success_total", "llamacpp:prompt_tokens_total",
-                "llamacpp:tokens_predicted_total", "llamacpp:requests_processing", "llamacpp:requests_deferred", "llamacpp:predicted_tokens_seconds")) {
+                "vllm:e2e_request_latency_seconds_count", "vllm:prefix_cache_hits_total", "vllm:request_success_total",
+                "llamacpp:prompt_tokens_total",
+                "llamacpp:tokens_predicted_total", "llamacpp:requests_processing", "llamacpp:requests_deferred",
+                "llamacpp:predicted_tokens_seconds")) {
             assertTrue(text.contains("\n" + name + "{model_name=\"tiny\""), name);
         }
         assertTrue(s.metric("vllm:generation_tokens_total") >= 3);
-        assertEquals(s.metric("vllm:time_to_first_token_seconds_count"), s.metric("vllm:time_to_first_token_seconds_bucket{model_name=\"tiny\",le=\"+Inf\"}"));
+        assertEquals(s.metric("vllm:time_to_first_token_seconds_count"),
+                s.metric("vllm:time_to_first_token_seconds_bucket{model_name=\"tiny\",le=\"+Inf\"}"));
         Set<String> families = new TreeSet<>();
         text.lines().filter(l -> l.startsWith("# TYPE")).forEach(l -> assertTrue(families.add(l.split(" ")[2]), "twice: " + l));
         assertFalse(text.contains("NaN"), text);

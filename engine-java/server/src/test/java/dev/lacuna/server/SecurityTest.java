@@ -37,7 +37,8 @@ class SecurityTest {
 
     private static HttpRequest request(Route r, String... headers) {
         HttpRequest.Builder b = s.request(r.path().replace("*", "tiny"), headers);
-        return r.method().equals("GET") ? b.GET().build()
+        return r.method().equals("GET")
+                ? b.GET().build()
                 : b.header("Content-Type", "application/json").method(r.method(), HttpRequest.BodyPublishers.ofString("{}")).build();
     }
 
@@ -51,9 +52,11 @@ class SecurityTest {
                 continue;
             }
             assertFalse(r.open(), r.path());
-            for (String[] headers : new String[][]{{}, {"Authorization", "Bearer"}, {"Authorization", "Bearer "}, {"Authorization", "Bearer wrong"},
+            for (String[] headers : new String[][]{{}, {"Authorization", "Bearer"}, {"Authorization", "Bearer "},
+                    {"Authorization", "Bearer wrong"},
                     {"Authorization", KEY}, {"Authorization", "Bearer " + KEY + "x"}, {"Authorization", "Bearer " + KEY.substring(1)},
-                    {"Authorization", "Basic !!!"}, {"Authorization", "Basic " + Base64.getEncoder().encodeToString("x".getBytes(StandardCharsets.UTF_8))},
+                    {"Authorization", "Basic !!!"},
+                    {"Authorization", "Basic " + Base64.getEncoder().encodeToString("x".getBytes(StandardCharsets.UTF_8))},
                     {"X-Api-Key", KEY}}) {
                 TestServer.Reply reply = s.send(request(r, headers));
                 assertEquals("invalid_api_key", reply.error(401).get("code").asString(), r.method() + " " + r.path());
@@ -74,7 +77,8 @@ class SecurityTest {
         assertEquals(200, s.get("/v1/models", "Authorization", "Bearer " + OTHER).status());
         assertEquals(200, s.get("/v1/models", "Authorization", "bearer " + KEY).status());
         assertEquals(200, s.get("/v1/models", "Authorization", "Basic " + basic).status());
-        assertTrue(s.get("/", "Accept", "text/html").header("www-authenticate").orElseThrow().startsWith("Basic"), "browsers ask for a password");
+        assertTrue(s.get("/", "Accept", "text/html").header("www-authenticate").orElseThrow().startsWith("Basic"),
+                "browsers ask for a password");
     }
 
     @Test
@@ -83,7 +87,8 @@ class SecurityTest {
         int[] cached = new int[3];
         String[] keys = {KEY, KEY, OTHER};
         for (int i = 0; i < 3; i++) {
-            cached[i] = s.post(CHAT, asked, "Authorization", "Bearer " + keys[i]).json().get("usage").get("prompt_tokens_details").get("cached_tokens").asInt();
+            cached[i] = s.post(CHAT, asked, "Authorization", "Bearer " + keys[i]).json().get("usage").get("prompt_tokens_details")
+                    .get("cached_tokens").asInt();
         }
         assertTrue(cached[1] > 100, "the same key finds it: " + cached[1]);
         assertTrue(cached[2] < 16, "another does not: " + cached[2]);
@@ -118,7 +123,8 @@ class SecurityTest {
     @ParameterizedTest
     @ValueSource(strings = {"evil.example", "evil.example:80", "localhost.evil.example", "127.0.0.1.evil.example", "169.254.169.254"})
     void anotherHostNameIsRefused(String host) throws Exception {
-        String answer = s.exchange(("GET /health/live HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n").getBytes(StandardCharsets.UTF_8), 10_000);
+        String answer = s.exchange(
+                ("GET /health/live HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n").getBytes(StandardCharsets.UTF_8), 10_000);
         assertTrue(answer.startsWith("HTTP/1.1 403"), answer);
         assertTrue(answer.contains("host_not_allowed"), answer);
     }
@@ -126,7 +132,8 @@ class SecurityTest {
     @ParameterizedTest
     @ValueSource(strings = {"localhost", "LOCALHOST:1234", "127.0.0.1", "127.0.0.1:9", "[::1]:80"})
     void loopbackNamesAreServed(String host) throws Exception {
-        String answer = s.exchange(("GET /health/live HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n").getBytes(StandardCharsets.UTF_8), 10_000);
+        String answer = s.exchange(
+                ("GET /health/live HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n").getBytes(StandardCharsets.UTF_8), 10_000);
         assertTrue(answer.startsWith("HTTP/1.1 200"), answer);
     }
 
@@ -161,7 +168,8 @@ class SecurityTest {
 
     /** What a page can send to another origin without asking first must have no effect. */
     @ParameterizedTest
-    @ValueSource(strings = {"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain; application/json"})
+    @ValueSource(strings = {"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
+            "text/plain; application/json"})
     void simpleRequestsOfPagesAreRefused(String type) {
         HttpRequest form = s.request(CHAT, "Authorization", "Bearer " + KEY).header("Content-Type", type)
                 .POST(HttpRequest.BodyPublishers.ofString(chat("x", ""))).build();
@@ -172,7 +180,8 @@ class SecurityTest {
     void errorsTellNothingOfThisMachine() {
         for (String path : List.of("/..%2f..%2fetc/passwd", "/v1/models/..%2f..", "/v1/models/%00", "/%7Broot%7D")) {
             String body = s.get(path, "Authorization", "Bearer " + KEY).body();
-            assertFalse(body.contains("passwd") || body.contains("/tmp") || body.contains("dev.lacuna") || body.contains("Exception"), body);
+            assertFalse(body.contains("passwd") || body.contains("/tmp") || body.contains("dev.lacuna") || body.contains("Exception"),
+                    body);
         }
     }
 }

@@ -88,9 +88,11 @@ final class ServerProcess implements AutoCloseable {
 
     private static void callItself(URI uri) throws Exception {
         try (HttpClient http = HttpClient.newHttpClient()) {
-            for (String body : List.of(TestServer.chat("hi", "\"max_tokens\":5"), TestServer.chat("hi", "\"max_tokens\":5,\"stream\":true"))) {
+            for (String body : List.of(TestServer.chat("hi", "\"max_tokens\":5"),
+                    TestServer.chat("hi", "\"max_tokens\":5,\"stream\":true"))) {
                 HttpRequest r = HttpRequest.newBuilder(uri.resolve(TestServer.CHAT)).header("Content-Type", "application/json")
-                        .timeout(Duration.ofSeconds(60)).POST(HttpRequest.BodyPublishers.ofString(body)).version(HttpClient.Version.HTTP_1_1).build();
+                        .timeout(Duration.ofSeconds(60)).POST(HttpRequest.BodyPublishers.ofString(body))
+                        .version(HttpClient.Version.HTTP_1_1).build();
                 System.out.println("status " + http.send(r, HttpResponse.BodyHandlers.ofString()).statusCode());
             }
         }

@@ -57,13 +57,15 @@ class SlowClientsTest {
                 assertEquals(200, s.post(CHAT, chat("other " + round, "\"max_tokens\":2")).status(), "others are served");
                 TimeUnit.MILLISECONDS.sleep(100);
                 round++;
-                assertTrue(System.nanoTime() - begun < TestServer.LONGEST.toNanos(), () -> s.metric("lacuna_connections") + " are still open");
+                assertTrue(System.nanoTime() - begun < TestServer.LONGEST.toNanos(),
+                        () -> s.metric("lacuna_connections") + " are still open");
             }
             int cut = 0;
             for (Dripping d : all) cut += closed(d.socket) ? 1 : 0;
             assertEquals(all.size(), cut, "slow senders that were cut off");
             s.assertSettled();
-            System.out.println(CLIENTS + " slow clients were gone after " + (System.nanoTime() - begun) / 1_000_000 + " ms; " + s.metrics().cancelled.sum()
+            System.out.println(CLIENTS + " slow clients were gone after " + (System.nanoTime() - begun) / 1_000_000 + " ms; "
+                    + s.metrics().cancelled.sum()
                     + " streams that nobody read were ended");
             for (Dripping d : all) d.socket.close();
             for (Socket d : deaf) d.close();

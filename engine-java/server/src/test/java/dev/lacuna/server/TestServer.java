@@ -147,12 +147,14 @@ final class TestServer implements AutoCloseable {
     }
 
     Reply post(String path, String body, String... headers) {
-        return send(request(path, headers).header("Content-Type", "application/json").POST(HttpRequest.BodyPublishers.ofString(body)).build());
+        return send(
+                request(path, headers).header("Content-Type", "application/json").POST(HttpRequest.BodyPublishers.ofString(body)).build());
     }
 
     /** A request for a chat of one message, {@code more} being further fields. */
     static String chat(String text, String more) {
-        return "{\"messages\":[{\"role\":\"user\",\"content\":" + JSON.writeValueAsString(text) + "}]" + (more.isEmpty() ? "" : "," + more) + "}";
+        return "{\"messages\":[{\"role\":\"user\",\"content\":" + JSON.writeValueAsString(text) + "}]" + (more.isEmpty() ? "" : "," + more)
+                + "}";
     }
 
     /** A request for a greedy continuation. */
