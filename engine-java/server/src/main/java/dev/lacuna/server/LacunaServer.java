@@ -32,7 +32,8 @@ public final class LacunaServer implements AutoCloseable {
     private static final Logger LOGGER = System.getLogger(LOG);
     private static final String SCRIPT = "text/javascript; charset=utf-8";
     /** What the chat page loads. */
-    private static final Map<String, String> PAGE = Map.of("style.css", "text/css; charset=utf-8", "icon.svg", "image/svg+xml", "theme.js", SCRIPT,
+    private static final Map<String, String> PAGE = Map.of("style.css", "text/css; charset=utf-8", "icon.svg", "image/svg+xml", "theme.js",
+            SCRIPT,
             "app.js", SCRIPT, "api.js", SCRIPT, "markdown.js", SCRIPT, "store.js", SCRIPT);
     private static final Duration CHECK = Duration.ofMillis(500);
     private static final Duration GRACE = Duration.ofSeconds(2); // for answers that end with an error, after the drain

@@ -47,7 +47,8 @@ class ClientsTest {
     private static void succeeds(Path folder, String... command) throws InterruptedException {
         var outcome = ChildProcess.run(folder, environment(), RUN, command);
         assumeTrue(outcome.exit() != ChildProcess.NOT_THERE, () -> "skipped: " + outcome.output());
-        assumeTrue(outcome.exit() != NO_BROWSER, () -> outcome.output().lines().filter(l -> l.contains("skipped: ")).findFirst().orElse("skipped"));
+        assumeTrue(outcome.exit() != NO_BROWSER,
+                () -> outcome.output().lines().filter(l -> l.contains("skipped: ")).findFirst().orElse("skipped"));
         assertEquals(0, outcome.exit(), () -> String.join(" ", command) + (outcome.exit() == ChildProcess.TOO_LONG ? " took too long" : "")
                 + "\n" + outcome.tail());
     }
@@ -64,7 +65,8 @@ class ClientsTest {
 
     private static void install(Path folder, String... command) throws InterruptedException {
         var outcome = ChildProcess.run(folder, Map.of(), INSTALL, command);
-        assumeTrue(outcome.exit() == 0, () -> "skipped: " + String.join(" ", command) + " could not install what the test needs: " + outcome.tail());
+        assumeTrue(outcome.exit() == 0,
+                () -> "skipped: " + String.join(" ", command) + " could not install what the test needs: " + outcome.tail());
     }
 
     private static Path python() throws IOException, InterruptedException {
@@ -96,7 +98,8 @@ class ClientsTest {
     void describedByOpenApi() throws Exception {
         succeeds(python(), "venv/bin/schemathesis", "run", toy.url() + "/openapi.json", "-H", "Authorization: Bearer " + ToyServer.KEY,
                 "--checks", String.join(",", List.of("not_a_server_error", "status_code_conformance", "content_type_conformance",
-                        "response_schema_conformance", "response_headers_conformance", "negative_data_rejection", "allow_header_conformance",
+                        "response_schema_conformance", "response_headers_conformance", "negative_data_rejection",
+                        "allow_header_conformance",
                         "unsupported_method")),
                 "--phases", "examples,coverage,fuzzing", "--max-examples", "40", "--seed", "1", "--request-timeout", "30", "--no-color");
     }

@@ -98,7 +98,8 @@ class JavaClientsTest {
     @Test
     void openAiSeveralWithLogprobs() {
         ChatCompletion answer = openAi(ToyServer.KEY).chat().completions()
-                .create(chat().n(3).temperature(1.5).putAdditionalBodyProperty("seed", JsonValue.from(5)).logprobs(true).topLogprobs(2).build());
+                .create(chat().n(3).temperature(1.5).putAdditionalBodyProperty("seed", JsonValue.from(5)).logprobs(true).topLogprobs(2)
+                        .build());
         assertEquals(List.of(0L, 1L, 2L), answer.choices().stream().map(ChatCompletion.Choice::index).toList());
         for (ChatCompletion.Choice c : answer.choices()) {
             var tokens = c.logprobs().orElseThrow().content().orElseThrow();
@@ -140,7 +141,8 @@ class JavaClientsTest {
     }
 
     private static OpenAiStreamingChatModel.OpenAiStreamingChatModelBuilder langChainStream() {
-        return OpenAiStreamingChatModel.builder().baseUrl(toy.url() + "/v1").apiKey(ToyServer.KEY).modelName(ToyServer.MODEL).temperature(0.0)
+        return OpenAiStreamingChatModel.builder().baseUrl(toy.url() + "/v1").apiKey(ToyServer.KEY).modelName(ToyServer.MODEL)
+                .temperature(0.0)
                 .maxCompletionTokens(TOKENS).timeout(LONGEST);
     }
 
