@@ -50,7 +50,8 @@ abstract class TextRoute implements Route {
         void add(int[] prompt, Sampling sampling, int context) {
             if (prompt.length == 0) throw ApiException.invalid("prompt", "the prompt has no tokens");
             if (prompt.length >= context) {
-                throw ApiException.tooLong("the prompt has " + prompt.length + " tokens, the context holds " + context + " with the answer");
+                throw ApiException
+                        .tooLong("the prompt has " + prompt.length + " tokens, the context holds " + context + " with the answer");
             }
             for (int c = 0; c < choices; c++) asks.add(new Answering.Ask(prompt, sampling.withSeed(sampling.seed() + c)));
         }
