@@ -84,7 +84,7 @@ final class Admission {
             if (draining) throw closing();
             long more = Math.multiplyExact(choices, tokens);
             // what could never wait beside others may wait alone
-            boolean room = waiting == 0 || waiting + choices <= limits.waiting() && waitingTokens + more <= limits.waitingTokens();
+            boolean room = waiting == 0 || (waiting + choices <= limits.waiting() && waitingTokens + more <= limits.waitingTokens());
             if (!room) {
                 throw ApiException.tooMany(
                         waiting + " generations with " + waitingTokens + " prompt tokens are waiting already; try again later",

@@ -192,7 +192,11 @@ final class ClientConnection implements ServerConnection, ConnectionContext {
 
     /** Closes the socket if a deadline has passed; the thread that reads or writes it then fails. */
     void check(long now) {
-        if (now - readBy > 0 && readBy != Long.MAX_VALUE || now - writeBy > 0 && writeBy != Long.MAX_VALUE) abort();
+        if (passed(readBy, now) || passed(writeBy, now)) abort();
+    }
+
+    private static boolean passed(long deadline, long now) {
+        return deadline != Long.MAX_VALUE && now - deadline > 0;
     }
 
     void abort() {

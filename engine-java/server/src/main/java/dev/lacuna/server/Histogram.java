@@ -35,9 +35,9 @@ final class Histogram {
         for (int i = 0; i < counts.length; i++) {
             below += counts[i].sum();
             String bound = i == bounds.length ? "+Inf" : PrometheusText.number(bounds[i]);
-            to.value(name + "_bucket", below, "model_name", model, "le", bound);
+            to.value(name + "_bucket", (double) below, "model_name", model, "le", bound);
         }
         to.value(name + "_sum", sum.sum(), "model_name", model);
-        to.value(name + "_count", below, "model_name", model);
+        to.value(name + "_count", (double) below, "model_name", model);
     }
 }

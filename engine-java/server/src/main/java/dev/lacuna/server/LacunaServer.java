@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -37,6 +38,8 @@ public final class LacunaServer implements AutoCloseable {
             "app.js", SCRIPT, "api.js", SCRIPT, "markdown.js", SCRIPT, "store.js", SCRIPT);
     private static final Duration CHECK = Duration.ofMillis(500);
     private static final Duration GRACE = Duration.ofSeconds(2); // for answers that end with an error, after the drain
+
+    private static final Duration LONGEST_CLOSE = Duration.ofSeconds(30); // a step of a large model
 
     private final ServerOptions options;
     private final Models models;
@@ -81,7 +84,7 @@ public final class LacunaServer implements AutoCloseable {
         Dispatcher dispatcher = new Dispatcher(routes, guard, wire, limits, counts, admission);
         web = listen(options, connections, dispatcher, wire);
         checks = Executors.newSingleThreadScheduledExecutor(Thread.ofPlatform().daemon().name("lacuna-server-checks").factory());
-        checks.scheduleWithFixedDelay(this::check, CHECK.toMillis(), CHECK.toMillis(), TimeUnit.MILLISECONDS);
+        ScheduledFuture<?> _ = checks.scheduleWithFixedDelay(this::check, CHECK.toMillis(), CHECK.toMillis(), TimeUnit.MILLISECONDS);
     }
 
     private static WebServer listen(ServerOptions options, Connections connections, Dispatcher dispatcher, Wire wire) {
@@ -168,12 +171,15 @@ public final class LacunaServer implements AutoCloseable {
                 admission.abortAll();
                 if (!admission.awaitQuiet(GRACE)) LOGGER.log(Level.WARNING, "{0} requests did not end", admission.admitted());
             }
+            web.stop();
+            connections.abortAll();
+            Thread closing = Thread.ofPlatform().daemon().name("lacuna-close").start(models::close);
+            if (!closing.join(LONGEST_CLOSE)) LOGGER.log(Level.WARNING, "the models did not close");
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
+            web.stop();
+            connections.abortAll();
         }
-        web.stop();
-        connections.abortAll();
         checks.shutdownNow();
-        models.close();
     }
 }

@@ -67,12 +67,12 @@ final class ModelMetrics {
         gauge(to, "vllm:num_requests_waiting", "Generations that wait for their turn", now.waiting(), model);
         gauge(to, "vllm:kv_cache_usage_perc", "Share of the cache that running generations hold (1: all)", use, model);
         gauge(to, "vllm:gpu_cache_usage_perc", "The same by its older name", use, model);
-        counter(to, "vllm:prompt_tokens_total", "Prompt tokens, cached ones among them", promptTokens.sum(), model);
-        counter(to, "vllm:generation_tokens_total", "Generated tokens", outputTokens.sum(), model);
-        counter(to, "vllm:prefix_cache_queries_total", "Prompt tokens that were looked for in the cache", promptTokens.sum(), model);
-        counter(to, "vllm:prefix_cache_hits_total", "Prompt tokens that were found in the cache", cachedTokens.sum(), model);
+        counter(to, "vllm:prompt_tokens_total", "Prompt tokens, cached ones among them", count(promptTokens), model);
+        counter(to, "vllm:generation_tokens_total", "Generated tokens", count(outputTokens), model);
+        counter(to, "vllm:prefix_cache_queries_total", "Prompt tokens that were looked for in the cache", count(promptTokens), model);
+        counter(to, "vllm:prefix_cache_hits_total", "Prompt tokens that were found in the cache", count(cachedTokens), model);
         to.type("vllm:request_success_total", "counter", "Generations by how they ended");
-        finished.forEach((reason, n) -> to.value("vllm:request_success_total", n.sum(), "model_name", model, "finished_reason",
+        finished.forEach((reason, n) -> to.value("vllm:request_success_total", count(n), "model_name", model, "finished_reason",
                 reason == FinishReason.CANCELLED ? "abort" : reason.name().toLowerCase(Locale.ROOT)));
         firstToken.write(to, "vllm:time_to_first_token_seconds", "From the request to its first token", model);
         perToken.write(to, "vllm:time_per_output_token_seconds", "Between two tokens, the mean of a generation", model);
@@ -84,15 +84,15 @@ final class ModelMetrics {
         prompts.write(to, "vllm:request_prompt_tokens", "Prompt tokens of a generation", model);
         outputs.write(to, "vllm:request_generation_tokens", "Generated tokens of a generation", model);
 
-        counter(to, "llamacpp:prompt_tokens_total", "Prompt tokens, cached ones among them", promptTokens.sum(), model);
+        counter(to, "llamacpp:prompt_tokens_total", "Prompt tokens, cached ones among them", count(promptTokens), model);
         counter(to, "llamacpp:prompt_seconds_total", "Time in prompts", promptSeconds.sum(), model);
-        counter(to, "llamacpp:tokens_predicted_total", "Generated tokens", outputTokens.sum(), model);
+        counter(to, "llamacpp:tokens_predicted_total", "Generated tokens", count(outputTokens), model);
         counter(to, "llamacpp:tokens_predicted_seconds_total", "Time in generation", outputSeconds.sum(), model);
         gauge(to, "llamacpp:prompt_tokens_seconds", "Prompt tokens a second",
-                rate(promptTokens.sum() - cachedTokens.sum(), promptSeconds.sum()),
+                rate(count(promptTokens) - count(cachedTokens), promptSeconds.sum()),
                 model);
         gauge(to, "llamacpp:predicted_tokens_seconds", "Generated tokens a second and generation",
-                rate(outputTokens.sum(), outputSeconds.sum()),
+                rate(count(outputTokens), outputSeconds.sum()),
                 model);
         gauge(to, "llamacpp:kv_cache_usage_ratio", "Share of the cache that running generations hold (1: all)", use, model);
         gauge(to, "llamacpp:requests_processing", "Generations whose tokens are being computed", now.running(), model);
@@ -110,12 +110,16 @@ final class ModelMetrics {
         outcome(to, model, "refused", refused);
     }
 
+    private static double count(LongAdder n) {
+        return (double) n.sum();
+    }
+
     private static double rate(double tokens, double seconds) {
         return seconds <= 0 ? 0 : tokens / seconds;
     }
 
     private static void outcome(PrometheusText to, String model, String name, LongAdder n) {
-        to.value("lacuna_requests_total", n.sum(), "model_name", model, "outcome", name);
+        to.value("lacuna_requests_total", count(n), "model_name", model, "outcome", name);
     }
 
     private static void gauge(PrometheusText to, String name, String help, double value, String model) {

@@ -1,7 +1,6 @@
 package dev.lacuna.server;
 
 import dev.lacuna.Lacuna;
-import dev.lacuna.generate.ContextFullException;
 import dev.lacuna.generate.Piece;
 import dev.lacuna.generate.Result;
 import dev.lacuna.generate.Sampling;
@@ -50,7 +49,10 @@ abstract class TextRoute implements Route {
         /** The same prompt for each choice; each draws other numbers. */
         void add(int[] prompt, Sampling sampling, int context) {
             if (prompt.length == 0) throw ApiException.invalid("prompt", "the prompt has no tokens");
-            if (prompt.length >= context) throw ApiException.tooLong(new ContextFullException(prompt.length, context).getMessage());
+            if (prompt.length >= context) {
+                throw ApiException
+                        .tooLong("the prompt has " + prompt.length + " tokens, the context holds " + context + " with the answer");
+            }
             for (int c = 0; c < choices; c++) asks.add(new Answering.Ask(prompt, sampling.withSeed(sampling.seed() + c)));
         }
     }

@@ -29,7 +29,7 @@ final class TokenizeRoute implements Route {
         String prompt = f.string("prompt");
         String text = prompt == null ? f.required("content") : prompt;
         f.accept("content");
-        boolean special = f.bool("add_special", false) | f.bool("add_special_tokens", false);
+        boolean special = f.bool("add_special_tokens", f.bool("add_special", false));
         boolean parse = f.bool("parse_special", true);
         boolean pieces = f.bool("with_pieces", false);
         try (ModelSlot.Lease lease = models.lease(models.named(f.string("model")), x.limits().queueTimeout())) {

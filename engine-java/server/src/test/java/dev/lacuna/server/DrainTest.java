@@ -81,7 +81,8 @@ class DrainTest {
             for (int i = 0; i < STREAMS; i++) {
                 HttpRequest r = HttpRequest.newBuilder(server.uri.resolve(COMPLETIONS)).header("Content-Type", "application/json")
                         .timeout(TestServer.LONGEST)
-                        .POST(HttpRequest.BodyPublishers.ofString(completion("prompt " + i, drainMillis < 1000 ? 1500 : 300, "\"stream\":true,\"logprobs\":2")))
+                        .POST(HttpRequest.BodyPublishers
+                                .ofString(completion("prompt " + i, drainMillis < 1000 ? 1500 : 300, "\"stream\":true,\"logprobs\":2")))
                         .build();
                 streams.add(threads.submit(() -> {
                     begun.countDown();

@@ -54,7 +54,8 @@ class MalformedTest {
                 byte[] bytes = malformed(route, random);
                 answers.add(threads.submit(() -> {
                     String answer = s.exchange(bytes, SILENCE);
-                    String first = answer.lines().filter(l -> l.startsWith("HTTP/1.1 ") && !l.startsWith("HTTP/1.1 100")).findFirst().orElse("(closed)");
+                    String first = answer.lines().filter(l -> l.startsWith("HTTP/1.1 ") && !l.startsWith("HTTP/1.1 100")).findFirst()
+                            .orElse("(closed)");
                     assertFalse(first.matches("HTTP/1.1 5.*") && !first.startsWith("HTTP/1.1 503") && !first.matches("HTTP/1.1 50[15].*"),
                             () -> first + " for "
                                     + new String(bytes, StandardCharsets.ISO_8859_1).substring(0, Math.min(400, bytes.length)));
