@@ -745,7 +745,7 @@ $("open-settings").addEventListener("click", openSettings);
 $("settings").addEventListener("close", () => {
   const settings = {};
   if ($("s-system").value.trim()) settings.system = $("s-system").value.trim();
-  const stop = $("s-stop").value.split("\n").filter((line) => line !== "").slice(0, 4);
+  const stop = $("s-stop").value.split("\n").filter((line) => line !== "").slice(0, 16);
   if (stop.length) settings.stop = stop;
   for (const name of NUMBERS) {
     const field = $("s-" + name);
