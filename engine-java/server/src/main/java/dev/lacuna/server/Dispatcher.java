@@ -1,6 +1,7 @@
 package dev.lacuna.server;
 
 import io.helidon.http.HeaderNames;
+import io.helidon.webserver.CloseConnectionException;
 import io.helidon.webserver.http.Handler;
 import io.helidon.webserver.http.ServerRequest;
 import io.helidon.webserver.http.ServerResponse;
@@ -34,12 +35,15 @@ final class Dispatcher implements Handler {
 
     @Override
     public void handle(ServerRequest request, ServerResponse response) {
+        Exchange x = new Exchange(request, response, wire, limits);
         admission.enter();
         try {
-            answer(new Exchange(request, response, wire, limits));
+            answer(x);
         } finally {
             admission.leave();
         }
+        // Helidon takes a request without an answer for a fault of ours
+        if (x.connection().gone()) throw new CloseConnectionException("the client has gone");
     }
 
     private void answer(Exchange x) {

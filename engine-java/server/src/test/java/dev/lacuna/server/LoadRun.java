@@ -288,7 +288,8 @@ final class LoadRun {
         Options options = Options.DEFAULT.withContext(TestServer.CONTEXT).withSessions(sessions).withActivations(InputPolicy.F32);
         try (Lacuna model = said.containsKey("model") ? Lacuna.open(Path.of(said.get("model")), options) : TestServer.open(sessions);
                 LacunaServer server = LacunaServer.start(model, ServerOptions.DEFAULT.withPort(0))) {
-            idle(model, server);
+            idle(model, server, 1);
+            idle(model, server, 16);
             Map<Integer, String> expected = alone(model, prompts, most);
             Duration share = Duration.ofSeconds(Math.clamp(time.toSeconds() / 2, 1, 60));
             System.out.printf(Locale.ROOT, "the engine alone, %d threads: %.0f tokens/s%n", streams,
@@ -296,6 +297,7 @@ final class LoadRun {
             run(said, server.uri(), streams, time, prompts, most, expected, model.context());
             ModelMetrics m = server.models().first().metrics;
             System.out.printf(Locale.ROOT, "the engine alone again: %.0f tokens/s%n", direct(model, streams, share, prompts, most));
+            TestServer.await("nothing runs", () -> model.stats().running() == 0);
             System.out.println("accepted " + m.accepted + " = completed " + m.completed + " + cancelled " + m.cancelled + " + failed "
                     + m.failed + "; in use "
                     + model.stats().blocksInUse());
@@ -363,20 +365,20 @@ final class LoadRun {
     }
 
     /** What the server adds to the time to first token when nothing else runs. */
-    private static void idle(Lacuna model, LacunaServer server) throws Exception {
+    private static void idle(Lacuna model, LacunaServer server, int answer) throws Exception {
         LoadRun one = new LoadRun(server.uri());
         Histogram prefill = new Histogram(LONGEST.toNanos(), 3);
         Histogram added = new Histogram(LONGEST.toNanos(), 3);
         for (int i = 0; i < 60; i++) {
-            String prompt = "A prompt that is like no other, number " + i * 7919 + ", of some length. ".repeat(4);
+            String prompt = "A prompt that is like no other, number " + answer + " " + i * 7919 + ", of some length. ".repeat(4);
             double before = one.prefillSeconds();
-            Outcome o = one.stream(prompt, 8);
+            Outcome o = one.stream(prompt, answer);
             long engine = (long) ((one.prefillSeconds() - before) * 1e9);
             if (i < 20) continue; // compiled by then
             prefill.recordValue(Math.max(1, engine));
             added.recordValue(Math.max(1, o.firstNanos() - engine));
         }
-        System.out.println("idle server, " + model.spec().name() + ":");
+        System.out.println("idle server, " + model.spec().name() + ", answers of " + answer + " tokens:");
         print("prefill", prefill);
         print("first token - prefill", added);
     }
