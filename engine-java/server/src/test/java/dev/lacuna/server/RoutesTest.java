@@ -99,7 +99,7 @@ class RoutesTest {
 
     @Test
     void choicesDifferAndRepeatWithTheirSeed() {
-        String asked = chat("hi", "\"n\":3,\"seed\":7,\"temperature\":1.5,\"max_tokens\":8");
+        String asked = chat("hi", "\"n\":3,\"seed\":7,\"temperature\":2,\"max_tokens\":16");
         JsonNode first = s.post(CHAT, asked).json();
         JsonNode second = s.post(CHAT, asked).json();
         assertEquals(3, first.get("choices").size());
@@ -107,9 +107,9 @@ class RoutesTest {
         Set<String> texts = new TreeSet<>();
         first.get("choices").forEach(c -> texts.add(c.get("message").get("content").asString()));
         assertEquals(3, texts.size(), texts.toString());
-        assertEquals(24, first.get("usage").get("completion_tokens").asInt());
+        assertEquals(48, first.get("usage").get("completion_tokens").asInt());
         assertNotEquals(first.get("choices"),
-                s.post(CHAT, chat("hi", "\"n\":3,\"seed\":8,\"temperature\":1.5,\"max_tokens\":8")).json().get("choices"));
+                s.post(CHAT, chat("hi", "\"n\":3,\"seed\":8,\"temperature\":2,\"max_tokens\":16")).json().get("choices"));
     }
 
     @Test

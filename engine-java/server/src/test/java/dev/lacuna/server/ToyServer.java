@@ -15,7 +15,8 @@ final class ToyServer implements AutoCloseable {
 
     ToyServer() {
         Path file = Checkout.shared("models/stories260K/stories260K-f32.gguf");
-        Options options = Options.DEFAULT.withTemplate("chatml").withSessions(8);
+        // the slowest kernels: with others a page cannot stop what is done before it is shown
+        Options options = Options.DEFAULT.withTemplate("chatml").withSessions(8).withKernels("reference");
         server = LacunaServer.start(List.of(new ServedModel(MODEL, () -> Lacuna.open(file, options))),
                 ServerOptions.DEFAULT.withPort(0).withKeys(List.of(KEY)));
         server.load();
