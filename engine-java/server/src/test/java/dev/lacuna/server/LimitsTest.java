@@ -101,7 +101,7 @@ class LimitsTest {
 
     @Test
     void aGenerationThatTakesTooLongEnds() throws Exception {
-        try (TestServer s = TestServer.start(o -> o.withLimits(o.limits().withGenerationTimeout(Duration.ofMillis(60))))) {
+        try (TestServer s = TestServer.start(o -> o.withLimits(o.limits().withGenerationTimeout(Duration.ofMillis(250))))) {
             String fields = "\"temperature\":0,\"logprobs\":true,\"top_logprobs\":20,\"n\":8"; // slow, and to the end of the context
             assertEquals("generation_timeout", s.post(CHAT, chat("hi", fields)).error(504).get("code").asString());
             List<JsonNode> events = s.post(CHAT, chat("hi", fields + ",\"stream\":true")).events();
