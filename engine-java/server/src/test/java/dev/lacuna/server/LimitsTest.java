@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.lacuna.generate.Generation;
 import dev.lacuna.generate.Sampling;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -21,7 +22,15 @@ import tools.jackson.databind.JsonNode;
 /** Bounds of the queue (L5) and time-outs: who is refused is told so, and when to come back. */
 class LimitsTest {
 
-    /** Requests that keep the engine busy, one full context each. */
+    /** Keeps an engine with room for one context busy until they are cancelled: more than can be done while a test runs. */
+    private static List<Generation> block(TestServer s) throws InterruptedException {
+        List<Generation> busy = new ArrayList<>();
+        for (int i = 0; i < 500; i++) busy.add(s.model.generate("busy" + i, Sampling.GREEDY.withLogprobs(Sampling.MAX_LOGPROBS)));
+        TestServer.await("it runs", () -> s.model.stats().running() == 1);
+        return busy;
+    }
+
+    /** Requests of one full context each. */
     private static List<Future<TestServer.Reply>> occupy(TestServer s, ExecutorService threads, int n) {
         List<Future<TestServer.Reply>> all = new ArrayList<>();
         for (int i = 0; i < n; i++) {
@@ -35,9 +44,8 @@ class LimitsTest {
     void theQueueIsBoundedByRequests() throws Exception {
         try (TestServer s = TestServer.start(1, o -> o.withLimits(o.limits().withQueue(3, 1 << 18, Duration.ofSeconds(60))));
                 ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
-            List<Future<TestServer.Reply>> all = occupy(s, threads, 1); // has the only context
-            TestServer.await("it runs", () -> s.model.stats().running() == 1);
-            all.addAll(occupy(s, threads, 3));
+            List<Generation> busy = block(s);
+            List<Future<TestServer.Reply>> all = occupy(s, threads, 3);
             TestServer.await("three wait", () -> s.server.admission().waiting() == 3);
             TestServer.Reply refused = s.post(CHAT, chat("hi", "\"max_tokens\":1"));
             assertEquals("queue_full", refused.error(429).get("code").asString());
@@ -45,6 +53,7 @@ class LimitsTest {
             assertTrue(retry >= 1 && retry <= 60, "retry-after " + retry);
             s.post(CHAT, chat("hi", "\"max_tokens\":1,\"stream\":true")).error(429);
             assertEquals(3, s.server.admission().waiting());
+            busy.forEach(Generation::cancel);
             for (Future<TestServer.Reply> f : all) assertEquals(200, f.get().status());
             assertEquals(2, s.metrics().refused.sum());
             s.assertSettled();
@@ -55,12 +64,13 @@ class LimitsTest {
     void theQueueIsBoundedByPromptTokens() throws Exception {
         try (TestServer s = TestServer.start(1, o -> o.withLimits(o.limits().withQueue(100, 500, Duration.ofSeconds(60))));
                 ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
-            List<Future<TestServer.Reply>> all = occupy(s, threads, 1);
-            TestServer.await("it runs", () -> s.model.stats().running() == 1);
+            List<Generation> busy = block(s);
+            List<Future<TestServer.Reply>> all = new ArrayList<>();
             // more than the bound, but nobody else waits
             all.add(threads.submit(() -> s.post(COMPLETIONS, completion("a".repeat(900), 1, ""))));
             TestServer.await("it waits", () -> s.server.admission().waiting() == 1);
             s.post(COMPLETIONS, completion("b", 1, "")).error(429);
+            busy.forEach(Generation::cancel);
             for (Future<TestServer.Reply> f : all) assertEquals(200, f.get().status());
             s.assertSettled();
         }
@@ -70,11 +80,11 @@ class LimitsTest {
     void choicesCountOneByOne() throws Exception {
         try (TestServer s = TestServer.start(1, o -> o.withLimits(o.limits().withQueue(4, 1 << 18, Duration.ofSeconds(60))));
                 ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
+            List<Generation> busy = block(s);
             List<Future<TestServer.Reply>> all = occupy(s, threads, 1);
-            TestServer.await("it runs", () -> s.model.stats().running() == 1);
-            all.addAll(occupy(s, threads, 1));
             TestServer.await("one waits", () -> s.server.admission().waiting() == 1);
             s.post(COMPLETIONS, completion("x", 1, "\"n\":4")).error(429);
+            busy.forEach(Generation::cancel);
             for (Future<TestServer.Reply> f : all) assertEquals(200, f.get().status());
             s.assertSettled();
         }
@@ -101,7 +111,7 @@ class LimitsTest {
 
     @Test
     void aGenerationThatTakesTooLongEnds() throws Exception {
-        try (TestServer s = TestServer.start(o -> o.withLimits(o.limits().withGenerationTimeout(Duration.ofMillis(60))))) {
+        try (TestServer s = TestServer.start(o -> o.withLimits(o.limits().withGenerationTimeout(Duration.ofMillis(250))))) {
             String fields = "\"temperature\":0,\"logprobs\":true,\"top_logprobs\":20,\"n\":8"; // slow, and to the end of the context
             assertEquals("generation_timeout", s.post(CHAT, chat("hi", fields)).error(504).get("code").asString());
             List<JsonNode> events = s.post(CHAT, chat("hi", fields + ",\"stream\":true")).events();
