@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,7 +31,7 @@ public final class CheckedOps implements Ops {
     private @Nullable Batch batch;
     private @Nullable Bounds current;
     private volatile boolean closed;
-    private volatile long placedBytes;
+    private final AtomicLong placedBytes = new AtomicLong();
 
     CheckedOps(Ops ops) {
         this.ops = ops;
@@ -111,14 +112,14 @@ public final class CheckedOps implements Ops {
         placed.addAll(weights);
         for (Weight w : weights) {
             this.uses.put(w, Set.copyOf(uses));
-            placedBytes += w.bytes();
+            placedBytes.addAndGet(w.bytes());
         }
         return weights;
     }
 
     /** Bytes that all placed weights occupy beside the tensors they were made of. */
     public long placedBytes() {
-        return placedBytes;
+        return placedBytes.get();
     }
 
     @Override

@@ -26,7 +26,7 @@ final class CpuKvPool implements KvPool {
     private boolean closed;
 
     CpuKvPool(KvSpec spec, int blocks, Kernels kernels) {
-        this(spec, blocks, kernels, NativeMemory.PLAIN);
+        this(spec, blocks, kernels, NativeMemory::plain);
     }
 
     CpuKvPool(KvSpec spec, int blocks, Kernels kernels, NativeMemory memory) {

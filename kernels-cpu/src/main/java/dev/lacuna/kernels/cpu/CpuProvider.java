@@ -58,6 +58,6 @@ public final class CpuProvider implements OpsProvider {
         if (!library.isas().contains(isa)) {
             throw new UnsupportedKernelException("the processor or the library has no '" + isa + "', it has " + library.isas());
         }
-        return new NativeOps(library, isa, team, NativeMemory.PLAIN);
+        return new NativeOps(library, isa, team, library);
     }
 }

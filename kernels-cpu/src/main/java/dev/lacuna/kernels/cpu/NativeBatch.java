@@ -29,6 +29,7 @@ final class NativeBatch implements AutoCloseable {
     }
 
     /** Makes room for steps of those limits. */
+    @SuppressWarnings("MustBeClosedChecker") // closed when outgrown, the last by close()
     void reserve(Limits limits) {
         int size = Math.multiplyExact(limits.seqs(), limits.kvBlocks());
         if (limits.rows() <= maxRows && limits.logitRows() <= maxLogitRows && size <= maxTable) return;

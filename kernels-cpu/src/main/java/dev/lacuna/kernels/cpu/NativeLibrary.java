@@ -23,7 +23,7 @@ import org.jspecify.annotations.Nullable;
  * The C kernels: the library of the jar for this platform, loaded once for the process and never unloaded. It is unpacked to a temporary file that is
  * deleted at once. System property {@code lacuna.native.library} names another build of it, such as one with sanitizers.
  */
-final class NativeLibrary {
+final class NativeLibrary implements NativeMemory {
     private static final int VERSION = 1;
     /** Tiers by number, each a superset of the one before. */
     static final List<String> ISAS = List.of("avx2", "avx512");
@@ -150,8 +150,14 @@ final class NativeLibrary {
         return (long) call(scratchBytes, (long) cols, (long) rows, (long) queries, (long) headSize);
     }
 
+    @Override
+    public MemorySegment allocate(long bytes, Arena arena) {
+        return NativeMemory.plain(bytes, arena);
+    }
+
     /** Zeroed memory on large pages where the system has some, as long as the arena lives. */
-    MemorySegment map(long bytes, Arena arena) {
+    @Override
+    public MemorySegment weights(long bytes, Arena arena) {
         long at = (long) call(map, bytes);
         if (at == 0) throw new OutOfMemoryError("no " + bytes + " bytes for weights outside the heap");
         return MemorySegment.ofAddress(at).reinterpret(bytes, arena, s -> call(unmap, s.address(), bytes));

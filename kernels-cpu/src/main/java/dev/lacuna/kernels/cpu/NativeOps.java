@@ -92,7 +92,7 @@ final class NativeOps implements Ops {
         long tileBytes = library.tileBytes(format, t.cols());
         int n = NativeWeight.tiles(t.rows());
         NativeWeight w = new NativeWeight(t.rows(), t.cols(), t.format(), policy, format,
-                weights(Math.multiplyExact(n, tileBytes)),
+                memory.weights(Math.multiplyExact(n, tileBytes), arena),
                 tileBytes);
         try (Arena copy = Arena.ofShared()) {
             MemorySegment source = t.data();
@@ -104,11 +104,6 @@ final class NativeOps implements Ops {
         }
         library.forget(t.data());
         return w;
-    }
-
-    /** Large pages for what products stream, unless a test wants to see where it ends. */
-    private MemorySegment weights(long bytes) {
-        return memory == NativeMemory.PLAIN ? library.map(bytes, arena) : memory.allocate(bytes, arena);
     }
 
     NativeMemory memory() {
@@ -252,7 +247,7 @@ final class NativeOps implements Ops {
 
     private void cache(CpuKvPool pool, int layer) {
         MemorySegment bytes = pool.layer(layer);
-        args.memory(bytes, bytes.byteSize(), 64).number(pool.spec().type().ordinal()).number(pool.spec().kvHeads()[layer]);
+        args.memory(bytes, bytes.byteSize(), 64).number(NativeCodes.of(pool.spec().type())).number(pool.spec().kvHeads()[layer]);
     }
 
     @Override
@@ -264,7 +259,7 @@ final class NativeOps implements Ops {
         if (up == null) args.noAct();
         else
             args.act((NativeAct) up, rows);
-        args.act(to, rows).number(f.ordinal());
+        args.act(to, rows).number(NativeCodes.of(f));
         rows(kernels.activate, args, rows);
     }
 
@@ -352,7 +347,7 @@ final class NativeOps implements Ops {
             args.noWeight();
         args.weight((NativeWeight) main.weight(), (NativeValues) main.bias()).act((NativeAct) x, rows).act(to, rows)
                 .ints(batch.each(), rows)
-                .number(rows).number(w.activation().ordinal());
+                .number(rows).number(NativeCodes.of(w.activation()));
         int pairs = NativeAct.padded(to.cols()) / 32;
         run(kernels.gated, args, pairs, rows <= FEW ? Math.max(1, pairs / (team.threads() * PARTS)) : 1);
         linear(hidden, w.down(), delta);

@@ -22,6 +22,7 @@ final class NativeScratch implements AutoCloseable {
         grow();
     }
 
+    @SuppressWarnings("MustBeClosedChecker") // closed when outgrown, the last by close()
     private void grow() {
         long need = library.scratchBytes(cols, rows, queries, headSize);
         if (need <= bytes) return;

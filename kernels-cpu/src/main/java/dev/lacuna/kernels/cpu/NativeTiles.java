@@ -31,6 +31,7 @@ final class NativeTiles implements AutoCloseable {
         reserve(rows, maxHeads);
     }
 
+    @SuppressWarnings("MustBeClosedChecker") // closed when outgrown, the last by close()
     private void reserve(int rows, int headCount) {
         if (rows <= maxRows && headCount <= maxHeads) return;
         maxRows = Math.max(rows, maxRows);
