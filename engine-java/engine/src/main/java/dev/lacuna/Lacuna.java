@@ -3,6 +3,7 @@ package dev.lacuna;
 import dev.lacuna.files.ModelFile;
 import dev.lacuna.generate.Engine;
 import dev.lacuna.generate.EngineOptions;
+import dev.lacuna.generate.EngineStats;
 import dev.lacuna.generate.Generation;
 import dev.lacuna.generate.Sampling;
 import dev.lacuna.hub.Catalogue;
@@ -158,7 +159,7 @@ public final class Lacuna implements AutoCloseable {
 
     /** What is in the file, what runs it, and why. */
     public ModelInfo info() {
-        return ModelInfo.of(file, spec, engine, ops.decisions(), tokenizer);
+        return ModelInfo.of(file, spec, engine, ops, tokenizer);
     }
 
     // ---- prompts
@@ -228,6 +229,26 @@ public final class Lacuna implements AutoCloseable {
      */
     public Generation generate(int[] prompt, Sampling sampling) {
         return engine.submit(prompt, sampling);
+    }
+
+    /**
+     * Continues token ids for one of several who must not learn of each other.
+     *
+     * @param namespace prefixes in the cache are shared only among equal namespaces; keep their number small
+     * @throws dev.lacuna.generate.ContextFullException if they leave no room for an answer
+     */
+    public Generation generate(int[] prompt, Sampling sampling, String namespace) {
+        return engine.submit(prompt, sampling, namespace);
+    }
+
+    /** What the engine was doing after its last step; never waits. */
+    public EngineStats stats() {
+        return engine.stats();
+    }
+
+    /** What ended the engine unasked, after which the model can only be closed; null while all is well. */
+    public @Nullable Throwable failure() {
+        return engine.failure();
     }
 
     /**

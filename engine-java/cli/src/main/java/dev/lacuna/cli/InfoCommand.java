@@ -64,6 +64,7 @@ final class InfoCommand implements Callable<Integer> {
         all.put("metadata", metadata);
         all.put("tensors", info.packings());
         all.put("weightsBytes", info.weights());
+        all.put("placedBytes", info.placed());
         all.put("hasTemplate", opened.hasTemplate());
         ModelOptions.describe(all, opened);
         all.put("decisions", info.decisions());
@@ -110,8 +111,10 @@ final class InfoCommand implements Callable<Integer> {
         out.println("\nTensors");
         for (ModelInfo.Packing p : info.packings()) out.printf("  %-5s %4d  %s%n", p.format(), p.tensors(), Size.of(p.bytes()));
         out.println("\nMemory");
-        out.println("  weights             " + Size.of(info.weights())
-                + (opened.options().weights() == null ? ", mapped from the file" : ", re-encoded"));
+        String where = info.placed() == 0
+                ? ", mapped from the file"
+                : opened.options().weights() == null ? ", in the order of the kernels" : ", re-encoded";
+        out.println("  weights             " + Size.of(info.placed() == 0 ? info.weights() : info.placed()) + where);
         out.println(
                 "  cache and operands  " + Size.of(info.cacheBytes()) + " for " + info.context() + " tokens in " + opened.options().kv());
         out.println("\nWhat runs where");

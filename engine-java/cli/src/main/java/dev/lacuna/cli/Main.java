@@ -43,7 +43,8 @@ final class Main implements Runnable {
     /** The command with all its subcommands, talking to the console. */
     static CommandLine commandLine(Console console) {
         CommandLine line = new CommandLine(new Main());
-        line.addSubcommand(new ChatCommand(console)).addSubcommand(new GenerateCommand(console)).addSubcommand(new TokenizeCommand(console))
+        line.addSubcommand(new ChatCommand(console)).addSubcommand(new GenerateCommand(console)).addSubcommand(new ServeCommand(console))
+                .addSubcommand(new TokenizeCommand(console))
                 .addSubcommand(new EvalCommand(console)).addSubcommand(new BenchCommand(console)).addSubcommand(new InfoCommand(console))
                 .addSubcommand(new DoctorCommand(console))
                 .addSubcommand(new PullCommand(console)).addSubcommand(new ListCommand(console)).addSubcommand(new RmCommand(console))

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.lacuna.TinyModel;
 import dev.lacuna.cli.Terminalless.Run;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -109,6 +109,22 @@ class LauncherTest {
         return new Run(p.exitValue(), out.lines().toList(), err);
     }
 
+    /** With C kernels in the build only who asks for the Vector API, or for what there is, pays for the module at start. */
+    @Test
+    void theVectorApiIsForThoseWhoNeedIt() throws Exception {
+        assumeTrue(Files.readString(Path.of("/proc/cpuinfo")).contains("avx2"), "no AVX2 here: the Vector API is always passed");
+        jdk(jdks.resolve("25"), 25);
+        String flag = "--add-modules=jdk.incubator.vector";
+        assertTrue(run("chat").out().contains(flag), "no C kernels were built");
+        Path library = root.resolve("kernels-cpu/target/classes/native/linux-x86_64/liblacuna.so");
+        Files.createDirectories(library.getParent());
+        Files.writeString(library, "");
+        assertFalse(run("chat").out().contains(flag));
+        for (String[] needs : new String[][]{{"chat", "--kernels", "vector"}, {"doctor"}, {"info", "x"}, {"bench"}}) {
+            assertTrue(run(needs).out().contains(flag), List.of(needs).toString());
+        }
+    }
+
     private Run run(String... args) throws IOException, InterruptedException {
         return finish(start(root.resolve("lacuna"), args));
     }

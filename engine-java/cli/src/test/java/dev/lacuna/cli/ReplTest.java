@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.lacuna.Chat;
 import dev.lacuna.Lacuna;
 import dev.lacuna.Options;
+import dev.lacuna.TinyModel;
 import dev.lacuna.generate.Sampling;
 import dev.lacuna.hub.ModelStore;
 import java.io.ByteArrayOutputStream;

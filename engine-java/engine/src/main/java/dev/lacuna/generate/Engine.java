@@ -35,6 +35,9 @@ public final class Engine implements AutoCloseable {
     private final List<Request> running = new ArrayList<>();
     private final Thread loop;
     private volatile boolean closing;
+    private volatile @Nullable Throwable failure;
+    private volatile EngineStats stats;
+    private boolean closed;
 
     public Engine(Decoder decoder, Tokenizer tokenizer, EngineOptions options) {
         this.decoder = decoder;
@@ -45,6 +48,7 @@ public final class Engine implements AutoCloseable {
         pass = openPass(limits);
         batch = new Batch(limits);
         cache = new KvCache(pool.blocks(), pool::copyBlock);
+        stats = new EngineStats(0, 0, 0, 0, cache.capacity());
         loop = Thread.ofPlatform().daemon().name("lacuna-engine").unstarted(this::loop);
         loop.start();
     }
@@ -62,6 +66,16 @@ public final class Engine implements AutoCloseable {
         return options;
     }
 
+    /** What it was doing after its last step; never waits. */
+    public EngineStats stats() {
+        return stats;
+    }
+
+    /** What ended the loop unasked, after which nothing can be submitted any more; null while all is well. */
+    public @Nullable Throwable failure() {
+        return failure;
+    }
+
     /** Bytes of cache and operands. */
     public long bytes() {
         return pool.bytes() + pass.bytes();
@@ -73,17 +87,30 @@ public final class Engine implements AutoCloseable {
      * @param prompt token ids, the beginning-of-sequence token among them where the model wants it
      * @throws ContextFullException     if the prompt leaves no room for an answer
      * @throws IllegalArgumentException if it is empty or has an unknown token
-     * @throws IllegalStateException    if the engine is closed
+     * @throws IllegalStateException    if the engine is closed or has failed
      */
     public Generation submit(int[] prompt, Sampling sampling) {
+        return submit(prompt, sampling, "");
+    }
+
+    /**
+     * Generates after a prompt, for one of several who must not learn of each other.
+     *
+     * @param namespace prefixes in the cache are shared only among requests of equal namespaces; keep their number small
+     */
+    public Generation submit(int[] prompt, Sampling sampling, String namespace) {
         if (prompt.length == 0) throw new IllegalArgumentException("the prompt has no tokens");
         for (int id : prompt) {
             if (id < 0 || id >= tokenizer.size())
                 throw new IllegalArgumentException("the prompt has token " + id + " of " + tokenizer.size());
         }
+        for (int id : sampling.logitBias().keySet()) {
+            if (id < 0 || id >= tokenizer.size())
+                throw new IllegalArgumentException("there is a bias for token " + id + " of " + tokenizer.size());
+        }
         if (prompt.length >= options.context()) throw new ContextFullException(prompt.length, options.context());
-        Request r = new Request(prompt.clone(), sampling, tokenizer, options.context());
-        post(() -> waiting.add(r), () -> r.finish(FinishReason.CANCELLED, options.context()));
+        Request r = new Request(prompt.clone(), sampling, namespace, tokenizer, options.context());
+        post(() -> waiting.add(r), () -> end(r));
         return r.generation;
     }
 
@@ -126,6 +153,7 @@ public final class Engine implements AutoCloseable {
 
     private void post(Runnable task, Runnable abandon) {
         synchronized (gate) {
+            if (failure != null) throw new IllegalStateException("the engine has failed: " + failure, failure);
             if (closing) throw new IllegalStateException("the model is closed");
             inbox.add(new Work(task, abandon));
         }
@@ -134,28 +162,47 @@ public final class Engine implements AutoCloseable {
     // ---- the loop
 
     private void loop() {
-        while (!closing) {
-            try {
+        Throwable cause = new IllegalStateException("the engine's thread was interrupted");
+        try {
+            while (!closing) {
                 receive();
                 admit();
                 step();
-            } catch (InterruptedException e) {
-                break; // only close() interrupts
+                stats = new EngineStats(running.size(), waiting.size(), cache.inUse(), cache.idle(), cache.capacity());
             }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt(); // the loop ends as after any other failure
+        } catch (Throwable t) {
+            cause = t;
+        }
+        synchronized (gate) {
+            if (!closing) failure = cause;
         }
         for (Request r : running) {
-            r.sequence().release();
-            r.finish(FinishReason.CANCELLED, options.context());
+            r.sequence().discard();
+            end(r);
         }
         running.clear();
-        for (Request r : waiting) r.finish(FinishReason.CANCELLED, options.context());
+        waiting.forEach(this::end);
         waiting.clear();
         for (Runnable w = inbox.poll(); w != null; w = inbox.poll()) {
             if (w instanceof Work work) work.abandon.run();
         }
+        stats = new EngineStats(0, 0, 0, 0, cache.capacity());
+    }
+
+    /** Ends what the loop does not come to any more. */
+    private void end(Request r) {
+        Throwable cause = failure;
+        if (cause == null) {
+            r.finish(FinishReason.CANCELLED, options.context());
+        } else {
+            r.generation.fail(cause);
+        }
     }
 
     private void receive() throws InterruptedException {
+        if (Thread.interrupted()) throw new InterruptedException();
         if (running.isEmpty() && waiting.isEmpty()) inbox.take().run();
         for (Runnable w = inbox.poll(); w != null; w = inbox.poll()) w.run();
     }
@@ -175,7 +222,7 @@ public final class Engine implements AutoCloseable {
             return r.generation.cancelled();
         });
         while (!waiting.isEmpty() && running.size() < options.batchSeqs()) {
-            KvCache.Sequence s = cache.open(waiting.peek().prompt, waiting.peek().positions());
+            KvCache.Sequence s = cache.open(waiting.peek().prompt, waiting.peek().positions(), waiting.peek().namespace);
             if (s == null) break;
             Request r = waiting.remove();
             r.start(s);
@@ -189,15 +236,11 @@ public final class Engine implements AutoCloseable {
         try {
             fill(asking);
             pass.run(batch);
-            boolean plain = asking.stream().allMatch(r -> r.sampling.greedy());
+            boolean plain = asking.stream().allMatch(Request::plain);
             int[] best = asking.isEmpty() ? new int[0] : pass.best();
             float[] logits = plain ? null : pass.logits();
             for (Request r : running) r.sequence().commit();
-            for (int i = 0; i < asking.size(); i++) {
-                Request r = asking.get(i);
-                FinishReason end = r.choose(best[i], r.sampling.greedy() ? null : logits, i);
-                if (end != null) finish(r, end);
-            }
+            for (int i = 0; i < asking.size(); i++) choose(asking.get(i), best[i], logits, i);
         } catch (RuntimeException | Error e) {
             // what this step wrote cannot be trusted: its requests fail, the engine goes on
             for (Request r : running) {
@@ -205,6 +248,18 @@ public final class Engine implements AutoCloseable {
                 r.generation.fail(e);
             }
             running.clear();
+        }
+    }
+
+    /** Lets a request take its row; if it cannot, it fails alone. */
+    private void choose(Request r, int best, float @Nullable [] logits, int row) {
+        try {
+            FinishReason end = r.choose(best, r.plain() ? null : logits, row);
+            if (end != null) finish(r, end);
+        } catch (RuntimeException | Error e) {
+            running.remove(r);
+            r.sequence().release();
+            r.generation.fail(e);
         }
     }
 
@@ -298,7 +353,8 @@ public final class Engine implements AutoCloseable {
     @Override
     public void close() {
         synchronized (gate) {
-            if (closing) return;
+            if (closed) return;
+            closed = true;
             closing = true;
         }
         inbox.add(() -> {});

@@ -17,6 +17,8 @@ public final class Generation implements Iterable<String>, AutoCloseable {
     private final LinkedBlockingQueue<Object> pieces = new LinkedBlockingQueue<>();
     private final CompletableFuture<Result> result = new CompletableFuture<>();
     private volatile boolean cancelled;
+    private volatile boolean started;
+    private volatile @Nullable Runnable listener;
 
     Generation() {}
 
@@ -51,6 +53,38 @@ public final class Generation implements Iterable<String>, AutoCloseable {
         return result.isDone();
     }
 
+    /** Whether its prompt is being computed or is done; false while it waits for its turn. */
+    public boolean started() {
+        return started;
+    }
+
+    void start() {
+        started = true;
+        tell();
+    }
+
+    /**
+     * Has something run, by the engine's own thread, whenever there is news: the generation has started, a piece has come, or it has ended. It must
+     * return at once and throw nothing; it also runs once now.
+     */
+    public void listen(Runnable news) {
+        listener = news;
+        news.run();
+    }
+
+    private void tell() {
+        Runnable news = listener;
+        if (news != null) news.run();
+    }
+
+    /** The next piece if there is one by now; for who does not want to wait. Whether more can come tells {@link #done}, asked before. */
+    public @Nullable Piece poll() {
+        Object next = pieces.poll();
+        if (next != END) return (Piece) next;
+        pieces.add(END);
+        return null;
+    }
+
     /** The pieces from now on; the iterator waits for each, and throws {@link GenerationException} if the engine failed. */
     @Override
     public Iterator<String> iterator() {
@@ -80,25 +114,29 @@ public final class Generation implements Iterable<String>, AutoCloseable {
         @Override
         public String next() {
             if (!hasNext()) throw new NoSuchElementException();
-            String piece = (String) next;
+            Piece piece = (Piece) next;
             next = null;
             if (piece == null) throw new NoSuchElementException();
-            return piece;
+            return piece.text();
         }
     }
 
-    void emit(String piece) {
-        if (!piece.isEmpty()) pieces.add(piece);
+    void emit(Piece piece) {
+        if (piece.text().isEmpty() && piece.logprobs().isEmpty()) return;
+        pieces.add(piece);
+        tell();
     }
 
     void finish(Result r) {
         result.complete(r);
         pieces.add(END);
+        tell();
     }
 
     void fail(Throwable t) {
         result.completeExceptionally(t);
         pieces.add(END);
+        tell();
     }
 
     /** Cancels it. */

@@ -78,7 +78,7 @@ final class Odds {
         Candidates c = Candidates.above(logits, at, n, of, bar, above);
         int keep = 0;
         double kept = 0;
-        while (keep < c.size() && (keep == 0 || of[c.token(keep)] >= minP && kept < topP * total)) kept += of[c.token(keep++)];
+        while (keep < c.size() && (keep == 0 || (of[c.token(keep)] >= minP && kept < topP * total))) kept += of[c.token(keep++)];
         double left = random * kept;
         for (int i = 0; i < keep - 1; i++) {
             left -= of[c.token(i)];

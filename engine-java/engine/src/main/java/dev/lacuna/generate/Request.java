@@ -3,13 +3,16 @@ package dev.lacuna.generate;
 import dev.lacuna.model.KvCache;
 import dev.lacuna.text.StreamDecoder;
 import dev.lacuna.text.Tokenizer;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** One generation as the engine loop sees it: its place in the cache, how far it is, and what it has said. */
 final class Request {
     final int[] prompt;
     final Sampling sampling;
+    final String namespace;
     final Generation generation = new Generation();
     private final Tokenizer tokenizer;
     private final int limit; // tokens of prompt and output together
@@ -18,6 +21,7 @@ final class Request {
     private final StopStrings stops;
     private final StringBuilder text = new StringBuilder();
     private final long submitted = System.nanoTime();
+    private final List<TokenLogprob> logprobs = new ArrayList<>(); // of tokens that no piece was told of
     private int[] output = new int[16];
     private int outputs;
     private long started;
@@ -25,8 +29,9 @@ final class Request {
     private long lastToken;
     private KvCache.@Nullable Sequence sequence;
 
-    Request(int[] prompt, Sampling sampling, Tokenizer tokenizer, int context) {
+    Request(int[] prompt, Sampling sampling, String namespace, Tokenizer tokenizer, int context) {
         this.prompt = prompt;
+        this.namespace = namespace;
         this.sampling = sampling;
         this.tokenizer = tokenizer;
         limit = sampling.maxTokens() == 0 ? context : (int) Math.min(context, (long) prompt.length + sampling.maxTokens());
@@ -43,6 +48,12 @@ final class Request {
     void start(KvCache.Sequence s) {
         sequence = s;
         started = System.nanoTime();
+        generation.start();
+    }
+
+    /** Whether the number of the largest logit is all that it needs. */
+    boolean plain() {
+        return sampling.greedy() && sampling.logprobs() == Sampling.NO_LOGPROBS;
     }
 
     KvCache.Sequence sequence() {
@@ -65,13 +76,16 @@ final class Request {
     /** Takes a row of logits, {@code best} being its largest, and returns why the generation ends, or null if it goes on. */
     @Nullable
     FinishReason choose(int best, float @Nullable [] logits, int row) {
-        int token = logits == null ? best : sampler.choose(logits, row * tokenizer.size(), tokenizer.size());
+        int at = row * tokenizer.size();
+        float[] own = logits != null && sampling.logprobs() >= 0 ? Arrays.copyOfRange(logits, at, at + tokenizer.size()) : null;
+        int token = logits == null ? best : sampler.choose(logits, at, tokenizer.size());
         lastToken = System.nanoTime();
         if (outputs == 0) firstToken = lastToken;
         sampler.accept(token);
         if (outputs == output.length) output = Arrays.copyOf(output, 2 * outputs);
         output[outputs++] = token;
         if (tokenizer.eos().contains(token)) return FinishReason.STOP;
+        if (own != null) logprobs.add(TokenLogprob.of(own, 0, own.length, token, sampling.logprobs()));
         show(stops.add(decoder.next(token)));
         if (stops.stopped()) return FinishReason.STOP;
         return prompt.length + outputs >= limit ? FinishReason.LENGTH : null;
@@ -79,7 +93,9 @@ final class Request {
 
     private void show(String piece) {
         text.append(piece);
-        generation.emit(piece);
+        if (piece.isEmpty()) return; // its tokens' log-probabilities come with the text that they complete
+        generation.emit(new Piece(piece, logprobs));
+        logprobs.clear();
     }
 
     /** Ends it; what a stop string might have begun with is shown now. */
@@ -87,6 +103,7 @@ final class Request {
         if (!stops.stopped()) {
             show(stops.add(decoder.finish()));
             if (!stops.stopped()) show(stops.finish());
+            generation.emit(new Piece("", logprobs));
         }
         int cached = sequence == null ? 0 : sequence.cachedTokens();
         long begun = sequence == null ? System.nanoTime() : started;

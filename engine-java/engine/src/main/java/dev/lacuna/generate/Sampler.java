@@ -7,7 +7,7 @@ import java.util.Map;
 import java.util.SplittableRandom;
 
 /**
- * Chooses the next token from logits: penalties, then temperature, then the best k, then the nucleus (Holtzman et al., 2020), then min-p, then one
+ * Chooses the next token from logits: biases and penalties, then temperature, then the best k, then the nucleus (Holtzman et al., 2020), then min-p, then one
  * draw. Belongs to one generation.
  */
 final class Sampler {
@@ -82,6 +82,7 @@ final class Sampler {
 
     private void penalize(float[] logits, int at) {
         if (!sampling.penalized()) return;
+        sampling.logitBias().forEach((token, bias) -> logits[at + token] += bias);
         for (int token : new HashSet<>(recent)) {
             float l = logits[at + token];
             logits[at + token] = (float) (l > 0 ? l / sampling.repetitionPenalty() : l * sampling.repetitionPenalty());

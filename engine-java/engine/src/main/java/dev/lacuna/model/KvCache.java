@@ -21,7 +21,7 @@ public final class KvCache {
 
     private final int blocks;
     private final ArrayDeque<Integer> free = new ArrayDeque<>();
-    private final Node root = new Node(null, new int[0], 0);
+    private final Map<String, Node> roots = new HashMap<>();
     private final List<Node> nodes = new ArrayList<>();
     private final Copier copier;
     private int reserved;
@@ -73,6 +73,7 @@ public final class KvCache {
 
     /** A sequence's place in the cache: its tokens and the blocks that hold them. */
     public final class Sequence {
+        private final Node root;
         private final List<Node> shared = new ArrayList<>(); // full blocks, from the tree
         private int[] table = new int[4];
         private int tableSize;
@@ -82,7 +83,9 @@ public final class KvCache {
         private int unused; // blocks reserved and not yet taken
         private boolean released;
 
-        private Sequence() {}
+        private Sequence(Node root) {
+            this.root = root;
+        }
 
         /** Tokens whose keys and values are in the cache, or will be after the step that is being built. */
         public int length() {
@@ -187,11 +190,20 @@ public final class KvCache {
      * @throws IllegalArgumentException if they could never fit
      */
     public @Nullable Sequence open(int[] prompt, int positions) {
+        return open(prompt, positions, "");
+    }
+
+    /**
+     * The same for one of several who must not learn of each other's prefixes, be it by the time that a prompt takes.
+     *
+     * @param namespace prefixes are found only where it is equal; each stays known for good
+     */
+    public @Nullable Sequence open(int[] prompt, int positions, String namespace) {
         int need = KvSpec.blocksFor(Math.max(positions, prompt.length));
         if (need > blocks - 1)
             throw new IllegalArgumentException(positions + " positions need " + need + " cache blocks, there are " + (blocks - 1));
-        Sequence s = new Sequence();
-        Node at = root;
+        Sequence s = new Sequence(roots.computeIfAbsent(namespace, _ -> new Node(null, new int[0], 0)));
+        Node at = s.root;
         while ((s.shared.size() + 1) * BLOCK < prompt.length) {
             int from = s.shared.size() * BLOCK;
             Node next = at.children.get(new Key(Arrays.copyOfRange(prompt, from, from + BLOCK)));

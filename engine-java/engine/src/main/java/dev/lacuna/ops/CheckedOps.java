@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,6 +31,7 @@ public final class CheckedOps implements Ops {
     private @Nullable Batch batch;
     private @Nullable Bounds current;
     private volatile boolean closed;
+    private final AtomicLong placedBytes = new AtomicLong();
 
     CheckedOps(Ops ops) {
         this.ops = ops;
@@ -108,8 +110,16 @@ public final class CheckedOps implements Ops {
         }
         List<Weight> weights = ops.place(tensors, policy, uses);
         placed.addAll(weights);
-        for (Weight w : weights) this.uses.put(w, Set.copyOf(uses));
+        for (Weight w : weights) {
+            this.uses.put(w, Set.copyOf(uses));
+            placedBytes.addAndGet(w.bytes());
+        }
         return weights;
+    }
+
+    /** Bytes that all placed weights occupy beside the tensors they were made of. */
+    public long placedBytes() {
+        return placedBytes.get();
     }
 
     @Override

@@ -76,7 +76,7 @@ class SamplerTest {
         double total = Arrays.stream(p).sum();
         int keep = 0;
         double mass = 0;
-        while (keep < p.length && (keep == 0 || p[keep] >= minP && mass < topP * total)) mass += p[keep++];
+        while (keep < p.length && (keep == 0 || (p[keep] >= minP && mass < topP * total))) mass += p[keep++];
         double left = draw * mass;
         for (int i = 0; i < keep; i++) {
             left -= p[i];

@@ -16,7 +16,6 @@ import java.util.Arrays;
  */
 final class CpuKvPool implements KvPool {
     private static final int BLOCK = KvSpec.BLOCK;
-    private static final long ALIGNMENT = 64;
 
     private final KvSpec spec;
     private final int blocks;
@@ -27,12 +26,16 @@ final class CpuKvPool implements KvPool {
     private boolean closed;
 
     CpuKvPool(KvSpec spec, int blocks, Kernels kernels) {
+        this(spec, blocks, kernels, NativeMemory::plain);
+    }
+
+    CpuKvPool(KvSpec spec, int blocks, Kernels kernels, NativeMemory memory) {
         this.spec = spec;
         this.blocks = blocks;
         this.kernels = kernels;
         headBytes = BLOCK * spec.type().headBytes(spec.headSize());
         layers = new MemorySegment[spec.kvHeads().length];
-        for (int l = 0; l < layers.length; l++) layers[l] = arena.allocate(Math.multiplyExact(layerBlock(l), (long) blocks), ALIGNMENT);
+        for (int l = 0; l < layers.length; l++) layers[l] = memory.allocate(Math.multiplyExact(layerBlock(l), (long) blocks), arena);
     }
 
     /** The bytes of a layer. */

@@ -20,12 +20,12 @@ final class NativeAct implements Act {
     private final @Nullable MemorySegment codes;
     private Input packed;
 
-    NativeAct(int rows, int cols, InputPolicy policy, Arena arena) {
+    NativeAct(int rows, int cols, InputPolicy policy, NativeMemory memory, Arena arena) {
         this.cols = cols;
         this.policy = policy;
-        floats = arena.allocate(Math.multiplyExact((long) rows * Float.BYTES, padded()), ALIGNMENT);
+        floats = memory.allocate(Math.multiplyExact((long) rows * Float.BYTES, padded()), arena);
         boolean packs = policy.fewRows() instanceof Input.I8 || policy.manyRows() instanceof Input.I8;
-        codes = packs ? arena.allocate(Math.multiplyExact((long) rows, codeBytes()), ALIGNMENT) : null;
+        codes = packs ? memory.allocate(Math.multiplyExact((long) rows, codeBytes()), arena) : null;
         packed = policy.fewRows();
     }
 

@@ -10,6 +10,7 @@ import org.jspecify.annotations.Nullable;
 
 /** The rows of the current step where the C kernels see them. */
 final class NativeBatch implements AutoCloseable {
+    private final NativeMemory memory;
     private Arena arena = Arena.ofShared();
     private MemorySegment ids = MemorySegment.NULL;
     private MemorySegment positions = MemorySegment.NULL;
@@ -23,7 +24,12 @@ final class NativeBatch implements AutoCloseable {
     private int maxTable;
     private @Nullable Batch batch;
 
+    NativeBatch(NativeMemory memory) {
+        this.memory = memory;
+    }
+
     /** Makes room for steps of those limits. */
+    @SuppressWarnings("MustBeClosedChecker") // closed when outgrown, the last by close()
     void reserve(Limits limits) {
         int size = Math.multiplyExact(limits.seqs(), limits.kvBlocks());
         if (limits.rows() <= maxRows && limits.logitRows() <= maxLogitRows && size <= maxTable) return;
@@ -32,13 +38,13 @@ final class NativeBatch implements AutoCloseable {
         maxTable = Math.max(maxTable, size);
         arena.close();
         arena = Arena.ofShared();
-        ids = arena.allocate(ValueLayout.JAVA_INT, maxRows);
-        positions = arena.allocate(ValueLayout.JAVA_INT, maxRows);
-        sequences = arena.allocate(ValueLayout.JAVA_INT, maxRows);
-        blocks = arena.allocate(ValueLayout.JAVA_INT, maxRows);
-        each = arena.allocate(ValueLayout.JAVA_INT, maxRows);
-        logitRows = arena.allocate(ValueLayout.JAVA_INT, maxLogitRows);
-        table = arena.allocate(ValueLayout.JAVA_INT, maxTable);
+        ids = memory.ints(maxRows, arena);
+        positions = memory.ints(maxRows, arena);
+        sequences = memory.ints(maxRows, arena);
+        blocks = memory.ints(maxRows, arena);
+        each = memory.ints(maxRows, arena);
+        logitRows = memory.ints(maxLogitRows, arena);
+        table = memory.ints(maxTable, arena);
         for (int i = 0; i < maxRows; i++) each.setAtIndex(ValueLayout.JAVA_INT, i, i);
     }
 

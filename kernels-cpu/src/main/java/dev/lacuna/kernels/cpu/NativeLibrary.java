@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
@@ -20,9 +21,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The C kernels: the library of the jar for this platform, loaded once for the process and never unloaded. It is unpacked to a temporary file that is
- * deleted at once.
+ * deleted at once. System property {@code lacuna.native.library} names another build of it, such as one with sanitizers.
  */
-final class NativeLibrary {
+final class NativeLibrary implements NativeMemory {
     private static final int VERSION = 1;
     /** Tiers by number, each a superset of the one before. */
     static final List<String> ISAS = List.of("avx2", "avx512");
@@ -62,7 +63,7 @@ final class NativeLibrary {
 
     private static FunctionDescriptor longs(int n) {
         ValueLayout[] arguments = new ValueLayout[n];
-        java.util.Arrays.fill(arguments, ValueLayout.JAVA_LONG);
+        Arrays.fill(arguments, ValueLayout.JAVA_LONG);
         return FunctionDescriptor.of(ValueLayout.JAVA_LONG, arguments);
     }
 
@@ -88,22 +89,35 @@ final class NativeLibrary {
         String os = System.getProperty("os.name", "").toLowerCase(Locale.ROOT);
         String cpu = System.getProperty("os.arch", "");
         if (!os.equals("linux") || !cpu.equals("amd64")) return new Result(null, "there are no C kernels for " + os + " on " + cpu);
-        String name = "/native/linux-x86_64/liblacuna.so";
-        try (InputStream in = NativeLibrary.class.getResourceAsStream(name)) {
-            if (in == null) return new Result(null, "this jar was built without C kernels: install gcc and cmake and build it again");
-            Path file = Files.createTempFile("lacuna", ".so");
-            try {
-                Files.copy(in, file, StandardCopyOption.REPLACE_EXISTING);
-                NativeLibrary library = new NativeLibrary(SymbolLookup.libraryLookup(file, Arena.global()));
-                if (library.isas.isEmpty()) return new Result(null, "the C kernels need a processor with AVX2, FMA and F16C");
-                return new Result(library, "");
-            } finally {
-                Files.delete(file);
-            }
+        String other = System.getProperty("lacuna.native.library");
+        try {
+            return result(other == null ? unpacked() : SymbolLookup.libraryLookup(Path.of(other), Arena.global()));
         } catch (IllegalCallerException e) {
             return new Result(null, "native access is denied: add --enable-native-access=ALL-UNNAMED to the java command");
         } catch (IOException | RuntimeException | LinkageError e) {
             return new Result(null, "the C kernels cannot be loaded: " + e);
+        }
+    }
+
+    private static Result result(@Nullable SymbolLookup symbols) {
+        if (symbols == null) return new Result(null, "this jar was built without C kernels: install gcc and cmake and build it again");
+        NativeLibrary library = new NativeLibrary(symbols);
+        return library.isas.isEmpty()
+                ? new Result(null, "the C kernels need a processor with AVX2, FMA and F16C")
+                : new Result(library, "");
+    }
+
+    /** The jar's library, or null if it has none. */
+    private static @Nullable SymbolLookup unpacked() throws IOException {
+        try (InputStream in = NativeLibrary.class.getResourceAsStream("/native/linux-x86_64/liblacuna.so")) {
+            if (in == null) return null;
+            Path file = Files.createTempFile("lacuna", ".so");
+            try {
+                Files.copy(in, file, StandardCopyOption.REPLACE_EXISTING);
+                return SymbolLookup.libraryLookup(file, Arena.global());
+            } finally {
+                Files.delete(file);
+            }
         }
     }
 
@@ -143,8 +157,14 @@ final class NativeLibrary {
         return (long) call(scratchBytes, (long) cols, (long) rows, (long) queries, (long) headSize);
     }
 
+    @Override
+    public MemorySegment allocate(long bytes, Arena arena) {
+        return NativeMemory.plain(bytes, arena);
+    }
+
     /** Zeroed memory on large pages where the system has some, as long as the arena lives. */
-    MemorySegment map(long bytes, Arena arena) {
+    @Override
+    public MemorySegment weights(long bytes, Arena arena) {
         long at = (long) call(map, bytes);
         if (at == 0) throw new OutOfMemoryError("no " + bytes + " bytes for weights outside the heap");
         return MemorySegment.ofAddress(at).reinterpret(bytes, arena, s -> call(unmap, s.address(), bytes));

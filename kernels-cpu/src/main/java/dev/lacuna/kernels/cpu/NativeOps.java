@@ -57,16 +57,20 @@ final class NativeOps implements Ops {
     private final Args args = new Args(arena);
     private final Args second = new Args(arena);
     private final Args third = new Args(arena);
-    private final NativeBatch batch = new NativeBatch();
-    private final NativeTiles tiles = new NativeTiles();
+    private final NativeMemory memory;
+    private final NativeBatch batch;
+    private final NativeTiles tiles;
     private final NativeScratch scratch;
     private final Set<Decision> decisions = new LinkedHashSet<>();
 
-    NativeOps(NativeLibrary library, String isa, Team team) {
+    NativeOps(NativeLibrary library, String isa, Team team, NativeMemory memory) {
         this.library = library;
         this.team = team;
+        this.memory = memory;
+        batch = new NativeBatch(memory);
+        tiles = new NativeTiles(memory);
         kernels = new NativeKernels(library, isa);
-        scratch = new NativeScratch(library, team.threads());
+        scratch = new NativeScratch(library, memory, team.threads());
     }
 
     // ---- load time
@@ -88,7 +92,7 @@ final class NativeOps implements Ops {
         long tileBytes = library.tileBytes(format, t.cols());
         int n = NativeWeight.tiles(t.rows());
         NativeWeight w = new NativeWeight(t.rows(), t.cols(), t.format(), policy, format,
-                library.map(Math.multiplyExact(n, tileBytes), arena),
+                memory.weights(Math.multiplyExact(n, tileBytes), arena),
                 tileBytes);
         try (Arena copy = Arena.ofShared()) {
             MemorySegment source = t.data();
@@ -102,6 +106,10 @@ final class NativeOps implements Ops {
         return w;
     }
 
+    NativeMemory memory() {
+        return memory;
+    }
+
     private void decide(Format format, InputPolicy policy, Set<Use> uses) {
         String kernel = "native, " + kernels.isa;
         if (uses.contains(Use.EMBED)) decisions.add(new Decision("embed", format.name(), kernel, "rows are looked up in the tiles"));
@@ -113,14 +121,14 @@ final class NativeOps implements Ops {
 
     @Override
     public Values values(float[] v) {
-        MemorySegment memory = arena.allocate((long) NativeAct.padded(Math.max(1, v.length)) * Float.BYTES, 64);
-        MemorySegment.copy(v, 0, memory, ValueLayout.JAVA_FLOAT, 0, v.length);
-        return new NativeValues(memory, v.length);
+        MemorySegment to = memory.allocate((long) NativeAct.padded(Math.max(1, v.length)) * Float.BYTES, arena);
+        MemorySegment.copy(v, 0, to, ValueLayout.JAVA_FLOAT, 0, v.length);
+        return new NativeValues(to, v.length);
     }
 
     @Override
     public KvPool kv(KvSpec spec, int blocks) {
-        return new CpuKvPool(spec, blocks, new PlainKernels());
+        return new CpuKvPool(spec, blocks, new PlainKernels(), memory);
     }
 
     @Override
@@ -239,7 +247,7 @@ final class NativeOps implements Ops {
 
     private void cache(CpuKvPool pool, int layer) {
         MemorySegment bytes = pool.layer(layer);
-        args.memory(bytes, bytes.byteSize(), 64).number(pool.spec().type().ordinal()).number(pool.spec().kvHeads()[layer]);
+        args.memory(bytes, bytes.byteSize(), 64).number(NativeCodes.of(pool.spec().type())).number(pool.spec().kvHeads()[layer]);
     }
 
     @Override
@@ -251,7 +259,7 @@ final class NativeOps implements Ops {
         if (up == null) args.noAct();
         else
             args.act((NativeAct) up, rows);
-        args.act(to, rows).number(f.ordinal());
+        args.act(to, rows).number(NativeCodes.of(f));
         rows(kernels.activate, args, rows);
     }
 
@@ -339,7 +347,7 @@ final class NativeOps implements Ops {
             args.noWeight();
         args.weight((NativeWeight) main.weight(), (NativeValues) main.bias()).act((NativeAct) x, rows).act(to, rows)
                 .ints(batch.each(), rows)
-                .number(rows).number(w.activation().ordinal());
+                .number(rows).number(NativeCodes.of(w.activation()));
         int pairs = NativeAct.padded(to.cols()) / 32;
         run(kernels.gated, args, pairs, rows <= FEW ? Math.max(1, pairs / (team.threads() * PARTS)) : 1);
         linear(hidden, w.down(), delta);

@@ -6,6 +6,7 @@ import java.lang.foreign.MemorySegment;
 /** What each thread needs for itself, grown between operations. */
 final class NativeScratch implements AutoCloseable {
     private final NativeLibrary library;
+    private final NativeMemory memory;
     private final MemorySegment[] of;
     private Arena arena = Arena.ofShared();
     private int cols = 1;
@@ -14,18 +15,20 @@ final class NativeScratch implements AutoCloseable {
     private int headSize = 1;
     private long bytes;
 
-    NativeScratch(NativeLibrary library, int threads) {
+    NativeScratch(NativeLibrary library, NativeMemory memory, int threads) {
         this.library = library;
+        this.memory = memory;
         of = new MemorySegment[threads];
         grow();
     }
 
+    @SuppressWarnings("MustBeClosedChecker") // closed when outgrown, the last by close()
     private void grow() {
         long need = library.scratchBytes(cols, rows, queries, headSize);
         if (need <= bytes) return;
         arena.close();
         arena = Arena.ofShared();
-        for (int i = 0; i < of.length; i++) of[i] = arena.allocate(need, 64);
+        for (int i = 0; i < of.length; i++) of[i] = memory.allocate(need, arena);
         bytes = need;
     }
 

@@ -11,6 +11,7 @@ final class NativeTiles implements AutoCloseable {
     /** Query rows of a tile. */
     private static final int ROWS = 8;
 
+    private final NativeMemory memory;
     private Arena arena = Arena.ofShared();
     private MemorySegment tiles = MemorySegment.NULL;
     private MemorySegment heads = MemorySegment.NULL;
@@ -22,20 +23,25 @@ final class NativeTiles implements AutoCloseable {
     private int groupCount;
     private int queries;
 
+    NativeTiles(NativeMemory memory) {
+        this.memory = memory;
+    }
+
     void reserve(int rows) {
         reserve(rows, maxHeads);
     }
 
+    @SuppressWarnings("MustBeClosedChecker") // closed when outgrown, the last by close()
     private void reserve(int rows, int headCount) {
         if (rows <= maxRows && headCount <= maxHeads) return;
         maxRows = Math.max(rows, maxRows);
         maxHeads = Math.max(headCount, maxHeads);
         arena.close();
         arena = Arena.ofShared();
-        tiles = arena.allocate(ValueLayout.JAVA_INT, maxRows + 1L);
-        heads = arena.allocate(ValueLayout.JAVA_INT, Math.max(1, maxHeads));
-        groups = arena.allocate(ValueLayout.JAVA_INT, maxHeads + 1L);
-        kvOf = arena.allocate(ValueLayout.JAVA_INT, Math.max(1, maxHeads));
+        tiles = memory.ints(maxRows + 1L, arena);
+        heads = memory.ints(maxHeads, arena);
+        groups = memory.ints(maxHeads + 1L, arena);
+        kvOf = memory.ints(maxHeads, arena);
     }
 
     private static void set(MemorySegment s, int i, int v) {

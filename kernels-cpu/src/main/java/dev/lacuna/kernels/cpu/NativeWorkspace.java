@@ -63,7 +63,7 @@ final class NativeWorkspace implements Workspace {
     @Override
     public Act act(int cols, InputPolicy policy) {
         ops.reserve(cols);
-        return counted(new NativeAct(limits.rows(), cols, policy, arena));
+        return counted(new NativeAct(limits.rows(), cols, policy, ops.memory(), arena));
     }
 
     private NativeAct counted(NativeAct a) {
@@ -73,14 +73,14 @@ final class NativeWorkspace implements Workspace {
 
     @Override
     public Logits logits(int vocabulary) {
-        return new Scores(counted(new NativeAct(limits.logitRows(), vocabulary, InputPolicy.F32, arena)));
+        return new Scores(counted(new NativeAct(limits.logitRows(), vocabulary, InputPolicy.F32, ops.memory(), arena)));
     }
 
     @Override
     public TopK topK(int k) {
         long n = Math.multiplyExact((long) limits.logitRows() * Integer.BYTES, k);
         bytes += n;
-        return new Best(k, arena.allocate(n, Integer.BYTES));
+        return new Best(k, ops.memory().allocate(n, arena));
     }
 
     @Override

@@ -23,6 +23,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -42,6 +43,7 @@ class Gemma3Test {
     }
 
     private static Lacuna open(String kernels) {
+        NativeTier.assumeHere(kernels);
         return Lacuna.open(model,
                 Options.DEFAULT.withKernels(kernels).withActivations(InputPolicy.F32).withKv(KvType.F32).withContext(1024));
     }
@@ -51,7 +53,7 @@ class Gemma3Test {
     }
 
     @ParameterizedTest
-    @CsvSource({"reference, 1", "plain, 1", "vector, 4"})
+    @CsvSource({"reference, 1", "vector, 2", "native, 4"})
     void likelihoodOfRealText(String kernels, int windows) {
         int window = golden.get("window").asInt();
         try (Lacuna m = open(kernels)) {
@@ -68,9 +70,10 @@ class Gemma3Test {
     }
 
     /** Greedy continuations, compared for as long as the best token is ahead by more than rounding can change. */
-    @Test
-    void continuations() {
-        try (Lacuna m = open("vector")) {
+    @ParameterizedTest
+    @ValueSource(strings = {"vector", "native"})
+    void continuations(String kernels) {
+        try (Lacuna m = open(kernels)) {
             int compared = 0;
             for (JsonNode p : golden.get("prompts")) {
                 assertArrayEquals(ints(p.get("ids")), m.encode(p.get("text").asString()), p.get("text").asString());

@@ -5,7 +5,7 @@ import dev.lacuna.model.FamilyConformance;
 class NativeFamilyTest extends FamilyConformance {
     @Override
     protected String kernels() {
-        return "native";
+        return NativeTier.name();
     }
 
     @Override

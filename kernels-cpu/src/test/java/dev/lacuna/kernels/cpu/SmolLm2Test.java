@@ -67,6 +67,7 @@ class SmolLm2Test {
     }
 
     private static Lacuna open(String kernels, InputPolicy input) {
+        NativeTier.assumeHere(kernels);
         return Lacuna.open(model, Options.DEFAULT.withKernels(kernels).withActivations(input).withKv(KvType.F32).withContext(1024));
     }
 
@@ -89,6 +90,7 @@ class SmolLm2Test {
     @ParameterizedTest
     @CsvSource({"reference, 2e-4", "plain, 1e-3", "vector, 1e-3", "native, 1e-3"})
     void nextTokens(String kernels, double tolerance) {
+        NativeTier.assumeHere(kernels);
         Limits limits = new Limits(64, 1, 1, 2);
         try (ModelFile file = ModelFile.open(model); CheckedOps ops = Backends.find().open(new OpsOptions(2, kernels, true))) {
             ModelSpec spec = Decoder.spec(file);
@@ -117,6 +119,7 @@ class SmolLm2Test {
     @ParameterizedTest
     @CsvSource({"reference, 0.002, 16", "plain, 0.02, 30", "vector, 0.02, 30", "native, 0.02, 30"})
     void greedy(String kernels, double margin, int most) {
+        NativeTier.assumeHere(kernels);
         Options options = Options.DEFAULT.withKernels(kernels).withActivations(InputPolicy.F32).withKv(KvType.F32).withContext(128)
                 .withSessions(8);
         try (Lacuna m = Lacuna.open(model, options)) {

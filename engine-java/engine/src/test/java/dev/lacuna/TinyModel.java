@@ -1,4 +1,4 @@
-package dev.lacuna.cli;
+package dev.lacuna;
 
 import dev.lacuna.files.GgufWriter;
 import dev.lacuna.tensor.Format;
@@ -8,8 +8,8 @@ import java.util.List;
 import java.util.Random;
 
 /** A Llama of two layers with random weights that speaks in single letters and hardly ever ends its text. */
-final class TinyModel {
-    static final int CONTEXT = 256;
+public final class TinyModel {
+    public static final int CONTEXT = 256;
     private static final long SEED = 20251;
     private static final int DIM = 64;
     private static final int FFN = 96;
@@ -21,12 +21,21 @@ final class TinyModel {
     private TinyModel() {}
 
     /** Writes it. */
-    static Path write(Path file) {
-        return writer("llama").put("tokenizer.chat_template", TEMPLATE).write(file);
+    public static Path write(Path file) {
+        return write(file, CONTEXT);
+    }
+
+    /** Writes it with another length of its context. */
+    public static Path write(Path file, int context) {
+        return writer("llama", context).put("tokenizer.chat_template", TEMPLATE).write(file);
     }
 
     /** The same without a chat template, or of an architecture that does not exist. */
-    static GgufWriter writer(String architecture) {
+    public static GgufWriter writer(String architecture) {
+        return writer(architecture, CONTEXT);
+    }
+
+    private static GgufWriter writer(String architecture, int context) {
         Random random = new Random(SEED);
         List<String> tokens = new ArrayList<>(List.of("<unk>", "<s>", "</s>", "<|user|>", "<|assistant|>", "<|system|>"));
         List<Integer> types = new ArrayList<>(List.of(2, CONTROL, CONTROL, CONTROL, CONTROL, CONTROL));
@@ -44,7 +53,7 @@ final class TinyModel {
         int vocabulary = tokens.size();
         GgufWriter w = new GgufWriter().put("general.architecture", architecture).put("general.name", "tiny").put("llama.block_count", 2)
                 .put("llama.embedding_length", DIM).put("llama.attention.head_count", 4).put("llama.attention.head_count_kv", 2)
-                .put("llama.feed_forward_length", FFN).put("llama.context_length", CONTEXT)
+                .put("llama.feed_forward_length", FFN).put("llama.context_length", context)
                 .put("llama.attention.layer_norm_rms_epsilon", 1e-5f)
                 .put("tokenizer.ggml.model", "llama").put("tokenizer.ggml.tokens", tokens.toArray(String[]::new))
                 .put("tokenizer.ggml.scores", new float[vocabulary])
