@@ -67,6 +67,7 @@ public class Kernels {
 
     /** Kernels, and a batch of rows at the end of a sequence. */
     @State(Scope.Benchmark)
+    @SuppressWarnings({"NullAway.Init", "MustBeClosedChecker"}) // JMH calls set-up and tear-down
     public static class Opened {
         /** Tier; auto: the fastest that runs here. */
         @Param("auto")
@@ -134,6 +135,7 @@ public class Kernels {
 
     /** A matrix in each format, in as many copies as no cache holds. */
     @State(Scope.Benchmark)
+    @SuppressWarnings("NullAway.Init") // JMH calls set-up and tear-down
     public static class Product {
         /** Packing of the weights. */
         @Param({"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K", "I8_ROW", "I4_GROUP_32",
@@ -194,6 +196,7 @@ public class Kernels {
 
     /** Heads that share keys and values, over a cache of one layer. */
     @State(Scope.Benchmark)
+    @SuppressWarnings("NullAway.Init") // JMH calls set-up and tear-down
     public static class Heads {
         /** Packing of the cache. */
         @Param({"F32", "F16", "I8"})
@@ -247,6 +250,7 @@ public class Kernels {
 
     /** A residual stream. */
     @State(Scope.Benchmark)
+    @SuppressWarnings("NullAway.Init") // JMH calls set-up and tear-down
     public static class Stream {
         /** Its width. */
         @Param("2048")

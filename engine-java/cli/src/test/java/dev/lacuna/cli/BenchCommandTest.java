@@ -7,7 +7,9 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.lacuna.Lacuna;
 import dev.lacuna.Options;
+import dev.lacuna.TinyModel;
 import dev.lacuna.cli.Terminalless.Run;
+import dev.lacuna.generate.Sampling;
 import dev.lacuna.ops.Backends;
 import dev.lacuna.ops.OpsOptions;
 import dev.lacuna.ops.OpsProvider;
@@ -237,14 +239,14 @@ class BenchCommandTest {
         Options options = Options.DEFAULT.withContext(64).withKernels(new OpsOptions(1, "plain", true));
         try (Lacuna opened = Lacuna.open(Path.of(model), options)) {
             int[] ids = opened.encode("abc");
-            var before = opened.generate(ids, dev.lacuna.generate.Sampling.GREEDY.withMaxTokens(8)).result();
+            var before = opened.generate(ids, Sampling.GREEDY.withMaxTokens(8)).result();
             try (var benchmark = opened.benchmark(8, 2, 40)) {
                 benchmark.fill(2, 20);
                 assertTrue(benchmark.prompt(20, 20) > 0);
                 assertTrue(benchmark.decode(2, 20, 4) > 0);
                 assertEquals(3, benchmark.steps(20));
             }
-            var after = opened.generate(ids, dev.lacuna.generate.Sampling.GREEDY.withMaxTokens(8)).result();
+            var after = opened.generate(ids, Sampling.GREEDY.withMaxTokens(8)).result();
             assertEquals(before.text(), after.text());
             assertTrue(after.cachedTokens() > 0, "the prefix is still known");
         }

@@ -26,7 +26,7 @@ final class NativeRates implements MachineRates {
         this.team = team;
         read = library.tiered("lacuna_read", isa, 2);
         multiply = library.tiered("lacuna_multiply", isa, 1);
-        memory = library.map(LARGE, arena);
+        memory = library.weights(LARGE, arena);
         // pages that were never written are all the same page of zeros
         for (long at = 0; at < LARGE; at += PAGE) memory.set(ValueLayout.JAVA_BYTE, at, (byte) 1);
     }
