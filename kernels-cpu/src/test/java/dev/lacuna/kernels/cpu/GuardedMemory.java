@@ -31,6 +31,15 @@ final class GuardedMemory implements NativeMemory {
 
     @Override
     public MemorySegment allocate(long bytes, Arena arena) {
+        return allocate(bytes, bytes >= 64 ? 64 : Integer.BYTES, arena);
+    }
+
+    @Override
+    public MemorySegment weights(long bytes, Arena arena) {
+        return allocate(bytes, 64, arena);
+    }
+
+    private MemorySegment allocate(long bytes, int align, Arena arena) {
         long inside = (bytes + PAGE - 1) / PAGE * PAGE;
         long all = inside + 2 * PAGE;
         try {
@@ -39,7 +48,7 @@ final class GuardedMemory implements NativeMemory {
             MemorySegment usable = MemorySegment.ofAddress(at.address() + PAGE);
             if ((int) MPROTECT.invokeExact(usable, inside, READ_WRITE) != 0) throw new IllegalStateException("mprotect");
             long first = atEnd ? usable.address() + inside - bytes : usable.address();
-            if (bytes >= 64) first = first / 64 * 64;
+            first = first / align * align;
             return MemorySegment.ofAddress(first).reinterpret(bytes, arena, s -> {
                 try {
                     int ignored = (int) MUNMAP.invokeExact(at, all);
