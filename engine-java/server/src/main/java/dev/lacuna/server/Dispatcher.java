@@ -2,11 +2,13 @@ package dev.lacuna.server;
 
 import io.helidon.http.HeaderNames;
 import io.helidon.webserver.CloseConnectionException;
+import io.helidon.webserver.ServerConnectionException;
 import io.helidon.webserver.http.Handler;
 import io.helidon.webserver.http.ServerRequest;
 import io.helidon.webserver.http.ServerResponse;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.net.SocketException;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -63,16 +65,35 @@ final class Dispatcher implements Handler {
             LOG.log(Level.WARNING, "{0}: out of memory", x.id);
             refuse(x, ApiException.unavailable("out_of_memory", "there is not enough memory for this request now", 5));
         } catch (Throwable e) {
-            // the message may quote what was asked
-            LOG.log(Level.ERROR, "{0}: {1} failed with {2} at {3}", x.id, name, e.getClass().getName(), place(e));
-            LOG.log(Level.DEBUG, x.id, e);
-            refuse(x, ApiException.failed("the server failed; its log has more under " + x.id));
+            failed(x, name, e);
         } finally {
             counts.add(x.status());
             LOG.log(Level.DEBUG, "{0}: {1} {2} {3} in {4} ms", x.id, x.method(), name, x.status(),
                     (System.nanoTime() - x.begun) / 1_000_000);
             x.connection().answered(x.last());
         }
+    }
+
+    private void failed(Exchange x, String route, Throwable e) {
+        if (x.connection().gone() || broken(e)) {
+            // a write may find out before the watch of the connection does
+            LOG.log(Level.DEBUG, x.id, e);
+            x.connection().abort();
+            return;
+        }
+        // the message may quote what was asked
+        LOG.log(Level.ERROR, "{0}: {1} failed with {2} at {3}", x.id, route, e.getClass().getName(), place(e));
+        LOG.log(Level.DEBUG, x.id, e);
+        refuse(x, ApiException.failed("the server failed; its log has more under " + x.id));
+    }
+
+    /** Whether it is the connection that failed. */
+    private static boolean broken(Throwable e) {
+        for (Throwable t = e; t != null; t = t.getCause()) {
+            if (t instanceof SocketException || t instanceof ServerConnectionException || t instanceof CloseConnectionException)
+                return true;
+        }
+        return false;
     }
 
     private static String place(Throwable e) {
