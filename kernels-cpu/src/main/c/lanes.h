@@ -51,7 +51,6 @@ INLINE I i_add(I a, I b) { return _mm512_add_epi32(a, b); }
 INLINE I i_sub(I a, I b) { return _mm512_sub_epi32(a, b); }
 INLINE I i_and(I a, I b) { return _mm512_and_si512(a, b); }
 INLINE I i_or(I a, I b) { return _mm512_or_si512(a, b); }
-INLINE I i_xor(I a, I b) { return _mm512_xor_si512(a, b); }
 INLINE I i_right(I a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
 INLINE I i_left(I a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
 INLINE I i_max(I a, I b) { return _mm512_max_epi32(a, b); }
@@ -59,7 +58,6 @@ INLINE I i_u8(const void *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128(p)); 
 INLINE I i_s8(const void *p) { return _mm512_cvtepi8_epi32(_mm_loadu_si128(p)); }
 /** The low bytes of the lanes, signed. */
 INLINE void i_store_s8(void *p, I x) { _mm_storeu_si128(p, _mm512_cvtepi32_epi8(x)); }
-INLINE void f_store_half(void *p, F x) { _mm256_storeu_si256(p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT)); }
 /** To each lane the sum of four products of unsigned bytes of w and signed bytes of a. */
 INLINE I i_dot(I sum, I w, I a) {
 #if defined(__AVX512VNNI__)
@@ -134,7 +132,6 @@ INLINE I i_add(I x, I y) { return (I){ _mm256_add_epi32(x.a, y.a), _mm256_add_ep
 INLINE I i_sub(I x, I y) { return (I){ _mm256_sub_epi32(x.a, y.a), _mm256_sub_epi32(x.b, y.b) }; }
 INLINE I i_and(I x, I y) { return (I){ _mm256_and_si256(x.a, y.a), _mm256_and_si256(x.b, y.b) }; }
 INLINE I i_or(I x, I y) { return (I){ _mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b) }; }
-INLINE I i_xor(I x, I y) { return (I){ _mm256_xor_si256(x.a, y.a), _mm256_xor_si256(x.b, y.b) }; }
 INLINE I i_right(I x, int n) { return (I){ _mm256_srli_epi32(x.a, n), _mm256_srli_epi32(x.b, n) }; }
 INLINE I i_left(I x, int n) { return (I){ _mm256_slli_epi32(x.a, n), _mm256_slli_epi32(x.b, n) }; }
 INLINE I i_max(I x, I y) { return (I){ _mm256_max_epi32(x.a, y.a), _mm256_max_epi32(x.b, y.b) }; }
@@ -156,10 +153,6 @@ INLINE void i_store_s8(void *p, I x) {
     int32_t v[LANES];
     i_store(v, x);
     for (int i = 0; i < LANES; i++) ((int8_t *)p)[i] = (int8_t)v[i];
-}
-INLINE void f_store_half(void *p, F x) {
-    _mm_storeu_si128(p, _mm256_cvtps_ph(x.a, _MM_FROUND_TO_NEAREST_INT));
-    _mm_storeu_si128((__m128i *)p + 1, _mm256_cvtps_ph(x.b, _MM_FROUND_TO_NEAREST_INT));
 }
 /** vpmaddubsw would saturate at large bytes, so even and odd bytes go through 16 bits. */
 INLINE __m256i dot256(__m256i sum, __m256i w, __m256i a) {

@@ -1,5 +1,6 @@
 // What is exported: which tiers there are, their tables, sizes, and memory on large pages.
 #define _GNU_SOURCE
+#include <cpuid.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,7 +21,10 @@ EXPORT int32_t lacuna_version(void) { return 1; }
 /** Whether a tier of the list (0 avx2, 1 avx512) runs here. */
 EXPORT int32_t lacuna_runs(int32_t tier) {
     __builtin_cpu_init();
-    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    // clang's list has no f16c
+    unsigned eax, ebx, ecx = 0, edx;
+    __get_cpuid(1, &eax, &ebx, &ecx, &edx);
+    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && (ecx & bit_F16C);
     switch (tier) {
     case 0: return avx2;
     case 1:

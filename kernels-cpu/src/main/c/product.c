@@ -111,7 +111,7 @@ INLINE void panel_rows(int two, int min, int n, int32_t factor, const panel_bloc
 #define DIRECT_ROWS_I4_GROUP(n) DIRECT_CALL(I4_GROUP, n)
 EACH_BLOCK_FORMAT(DIRECT)
 
-#define PANEL(name, two, min)                                                                                                                        \
+#define PANEL(name)                                                                                                                                  \
     static void name(const panel_block *panel, int64_t blocks, int32_t factor, const struct act *x, const int32_t *index, int64_t rows, float *y,    \
                      int64_t stride) {                                                                                                               \
         BY_ROWS(rows, t, name##_rows)                                                                                                                \
@@ -119,9 +119,9 @@ EACH_BLOCK_FORMAT(DIRECT)
 #define panel_plain_rows(n) panel_rows(0, 0, n, factor, panel, blocks, x, index + t, y + t * stride, stride)
 #define panel_min_rows(n) panel_rows(0, 1, n, factor, panel, blocks, x, index + t, y + t * stride, stride)
 #define panel_two_rows(n) panel_rows(1, 0, n, factor, panel, blocks, x, index + t, y + t * stride, stride)
-PANEL(panel_plain, 0, 0)
-PANEL(panel_min, 0, 1)
-PANEL(panel_two, 1, 0)
+PANEL(panel_plain)
+PANEL(panel_min)
+PANEL(panel_two)
 
 #define UNPACK(f)                                                                                                                                    \
     case f:                                                                                                                                          \

@@ -120,7 +120,10 @@ class LauncherTest {
         Files.createDirectories(library.getParent());
         Files.writeString(library, "");
         assertFalse(run("chat").out().contains(flag));
-        for (String[] needs : new String[][]{{"chat", "--kernels", "vector"}, {"doctor"}, {"info", "x"}, {"bench"}}) {
+        assertFalse(run("chat", "what is a vector?").out().contains(flag), "a question is no option");
+        assertFalse(run("chat", "--system", "--kernels is an option", "vector").out().contains(flag), "two words of text are none");
+        for (String[] needs : new String[][]{{"chat", "--kernels", "vector"}, {"chat", "--kernels=vector"}, {"doctor"}, {"info", "x"},
+                {"bench"}}) {
             assertTrue(run(needs).out().contains(flag), List.of(needs).toString());
         }
     }

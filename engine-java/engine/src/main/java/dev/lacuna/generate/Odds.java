@@ -62,29 +62,16 @@ final class Odds {
         return last;
     }
 
-    /**
-     * A token among the fewest best whose odds together are {@code topP} of all, and that have at least {@code minP} of the best's odds; the best token
-     * is always among them.
-     */
+    /** A token of the nucleus of all, as {@link Nucleus} has it. */
     int draw(double topP, double minP, float[] logits, int at, double random) {
         // only tokens above a bar are sorted; it falls until those above it suffice: what is below the last bar cannot reach 1 - topP of all
         double lowest = Math.max(minP, (1 - topP) * total / n);
         double bar = Math.max(lowest, 1.0 / 64);
-        int above = count(bar);
-        while (bar > lowest && mass(bar) < topP * total) {
-            bar = Math.max(lowest, bar / 64);
-            above = count(bar);
-        }
-        Candidates c = Candidates.above(logits, at, n, of, bar, above);
-        int keep = 0;
-        double kept = 0;
-        while (keep < c.size() && (keep == 0 || (of[c.token(keep)] >= minP && kept < topP * total))) kept += of[c.token(keep++)];
-        double left = random * kept;
-        for (int i = 0; i < keep - 1; i++) {
-            left -= of[c.token(i)];
-            if (left < 0) return c.token(i);
-        }
-        return c.token(keep - 1);
+        while (bar > lowest && mass(bar) < topP * total) bar = Math.max(lowest, bar / 64);
+        Candidates c = Candidates.above(logits, at, n, of, bar, count(bar));
+        double[] odds = new double[c.size()];
+        for (int i = 0; i < odds.length; i++) odds[i] = of[c.token(i)];
+        return c.token(new Nucleus(topP, minP).draw(odds, total, random));
     }
 
     private int count(double bar) {

@@ -57,27 +57,7 @@ final class Sampler {
             p[i] = Math.exp((c.logit(i) - max) / sampling.temperature());
             total += p[i];
         }
-        int keep = p.length;
-        double mass = 0;
-        for (int i = 0; i < p.length; i++) {
-            if (i > 0 && p[i] < sampling.minP() * p[0]) {
-                keep = i;
-                break;
-            }
-            mass += p[i];
-            if (mass >= sampling.topP() * total) {
-                keep = i + 1;
-                break;
-            }
-        }
-        double kept = 0;
-        for (int i = 0; i < keep; i++) kept += p[i];
-        double draw = random.nextDouble() * kept;
-        for (int i = 0; i < keep - 1; i++) {
-            draw -= p[i];
-            if (draw < 0) return c.token(i);
-        }
-        return c.token(keep - 1);
+        return c.token(new Nucleus(sampling.topP(), sampling.minP()).draw(p, total, random.nextDouble()));
     }
 
     private void penalize(float[] logits, int at) {

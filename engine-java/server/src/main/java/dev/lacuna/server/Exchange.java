@@ -147,11 +147,7 @@ final class Exchange {
         status = code;
         response.status(code);
         header(HeaderNames.CONTENT_TYPE, type);
-        try {
-            response.send(bytes);
-        } catch (RuntimeException e) {
-            throw connection.gone() ? new ClientGoneException() : e;
-        }
+        response.send(bytes);
     }
 
     void sendNothing(int code) {

@@ -13,54 +13,27 @@ import java.util.Arrays;
  */
 final class Attend {
     private static final int BLOCK = KvSpec.BLOCK;
-    /** Query rows of a tile. */
-    private static final int ROWS = 8;
 
     private final Kernels kernels;
-    private int[] tile = new int[0];
-    private int tiles;
-    private int[] heads = new int[0];
-    /** Query heads of group g are {@code heads[first[g]] to heads[first[g + 1]]}. */
-    private int[] first = new int[0];
-    private int groups;
+    private final AttentionTiles tiles = new AttentionTiles();
 
     Attend(Kernels kernels) {
         this.kernels = kernels;
     }
 
-    /** Cuts rows into tiles and heads into groups: all that read one key/value head, or single ones where that leaves threads without work. */
+    /** Cuts a step into parts and returns their number. */
     int parts(Batch b, Attention a, int kvHeads, int threads) {
-        if (tile.length < b.rows() + 1) tile = new int[b.rows() + 1];
-        tiles = 0;
-        for (int r = 0; r < b.rows(); r++) {
-            if (tiles == 0 || r - tile[tiles - 1] == ROWS || b.seq(r) != b.seq(r - 1)) tile[tiles++] = r;
-        }
-        tile[tiles] = b.rows();
-        if (heads.length < a.heads()) {
-            heads = new int[a.heads()];
-            first = new int[a.heads() + 1];
-        }
-        boolean single = tiles * kvHeads < threads;
-        groups = 0;
-        int n = 0;
-        for (int kv = 0; kv < kvHeads; kv++) {
-            int begin = n;
-            for (int h = 0; h < a.heads(); h++) {
-                if (a.kvOf()[h] != kv) continue;
-                if (single || n == begin) first[groups++] = n;
-                heads[n++] = h;
-            }
-        }
-        first[groups] = n;
-        return tiles * groups;
+        return tiles.cut(b, a, kvHeads, threads);
     }
 
     /** Computes part {@code part} and leaves it in {@code out}'s floats, which are not packed yet. */
     void part(int part, AttentionScratch s, Batch b, CpuAct q, CpuKvPool pool, int layer, Attention a, CpuAct out) {
-        int row = tile[part / groups];
-        int rows = tile[part / groups + 1] - row;
-        int head = first[part % groups];
-        int group = first[part % groups + 1] - head;
+        int tile = part / tiles.groupCount;
+        int row = tiles.rows[tile];
+        int rows = tiles.rows[tile + 1] - row;
+        int[] heads = tiles.heads;
+        int head = tiles.groups[part % tiles.groupCount];
+        int group = tiles.groups[part % tiles.groupCount + 1] - head;
         int size = a.headSize();
         int stride = Kernels.padded(size);
         int n = rows * group;

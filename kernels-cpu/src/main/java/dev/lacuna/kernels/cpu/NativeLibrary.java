@@ -35,7 +35,6 @@ final class NativeLibrary implements NativeMemory {
     private record Result(@Nullable NativeLibrary library, String why) {}
 
     private final SymbolLookup symbols;
-    private final MethodHandle runs;
     private final MethodHandle kernels;
     private final MethodHandle tileBytes;
     private final MethodHandle scratchBytes;
@@ -47,7 +46,7 @@ final class NativeLibrary implements NativeMemory {
     private NativeLibrary(SymbolLookup symbols) {
         this.symbols = symbols;
         MethodHandle version = bind(symbols, "lacuna_version", FunctionDescriptor.of(ValueLayout.JAVA_INT));
-        runs = bind(symbols, "lacuna_runs", FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT));
+        MethodHandle runs = bind(symbols, "lacuna_runs", FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_INT));
         kernels = bind(symbols, "lacuna_kernels", FunctionDescriptor.of(ValueLayout.ADDRESS, ValueLayout.JAVA_INT));
         tileBytes = bind(symbols, "lacuna_tile_bytes", longs(3));
         scratchBytes = bind(symbols, "lacuna_scratch_bytes", longs(4));

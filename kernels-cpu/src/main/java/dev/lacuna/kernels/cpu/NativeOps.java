@@ -273,10 +273,10 @@ final class NativeOps implements Ops {
         scratch.queries(tiles.queries(), a.headSize());
         args.begin().act((NativeAct) q, rows).act(to, rows);
         cache(pool, layer);
-        args.number(a.headSize()).ints(tiles.tiles(), tiles.count() + 1).ints(tiles.heads(), a.heads())
-                .ints(tiles.groups(), tiles.groupCount() + 1)
-                .ints(tiles.kvOf(), a.heads()).number(tiles.groupCount()).ints(batch.positions(), rows).ints(batch.sequences(), rows)
-                .ints(batch.table(), batch.tableSize()).number(batch.tableStride()).real(a.scale()).real(a.softCap()).number(a.window());
+        args.number(a.headSize());
+        tiles.pass(args, a);
+        args.ints(batch.positions(), rows).ints(batch.sequences(), rows).ints(batch.table(), batch.tableSize()).number(batch.tableStride())
+                .real(a.scale()).real(a.softCap()).number(a.window());
         run(kernels.attend, args, parts, 1);
         if (!to.codesCurrent() || a.headSize() % 32 == 0) return;
         args.begin().act(to, rows);
