@@ -48,12 +48,17 @@ public record Options(int context, int sessions, OpsOptions kernels, KvType kv, 
     }
 
     public Options withThreads(int threads) {
-        return withKernels(new OpsOptions(threads, kernels.kernels(), kernels.isa(), kernels.strict()));
+        return withKernels(new OpsOptions(threads, kernels.kernels(), kernels.isa(), kernels.strict(), kernels.backend()));
     }
 
     /** A tier by name: {@code vector}, {@code plain}, {@code reference}. */
     public Options withKernels(@Nullable String tier) {
-        return withKernels(new OpsOptions(kernels.threads(), tier, kernels.isa(), kernels.strict()));
+        return withKernels(new OpsOptions(kernels.threads(), tier, kernels.isa(), kernels.strict(), kernels.backend()));
+    }
+
+    /** A provider of kernels by name: {@code cpu}, {@code cuda}. */
+    public Options withBackend(@Nullable String name) {
+        return withKernels(kernels.withBackend(name));
     }
 
     public Options withKernels(OpsOptions o) {

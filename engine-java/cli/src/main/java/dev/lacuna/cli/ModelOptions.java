@@ -8,7 +8,6 @@ import dev.lacuna.ops.Backends;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.KvType;
 import dev.lacuna.ops.OpsOptions;
-import dev.lacuna.ops.OpsProvider;
 import dev.lacuna.tensor.Format;
 import dev.lacuna.text.ChatTemplate;
 import java.nio.file.Path;
@@ -30,6 +29,10 @@ final class ModelOptions {
 
     @Option(names = "--kv", paramLabel = "TYPE", defaultValue = "f16", description = "Packing of the cache: f32, f16 (default) or int8.")
     String kv = "f16";
+
+    @Option(names = "--backend", paramLabel = "NAME", description = "cpu, or cuda where it is built (default: the fastest that runs here).")
+    @Nullable
+    String backend;
 
     @Option(names = "--kernels", paramLabel = "TIER", description = "native, vector, plain or reference (default: the fastest that runs here).")
     @Nullable
@@ -95,7 +98,7 @@ final class ModelOptions {
     Options options(Console console) {
         if (context < 0) throw new Exit.UsageException("--ctx must be positive, not " + context);
         int[] keep = layers.isEmpty() ? null : layers.stream().mapToInt(Integer::intValue).toArray();
-        return new Options(context, 1, new OpsOptions(threads, kernels, isa, strict), kvType(), policy(), format(), keep, template, told(),
+        return new Options(context, 1, new OpsOptions(threads, kernels, isa, strict, backend), kvType(), policy(), format(), keep, template, told(),
                 Meter.bytes(console));
     }
 
@@ -129,9 +132,7 @@ final class ModelOptions {
 
     /** The tier that these options run on. */
     static String tier(Options options) {
-        String wanted = options.kernels().kernels();
-        if (wanted != null) return wanted;
-        return Backends.find().tiers().stream().filter(OpsProvider.Tier::runnable).map(OpsProvider.Tier::name).findFirst().orElse("none");
+        return Backends.find().chosen(options.kernels()).name();
     }
 
     /** What every measured result says of the way it was computed. */

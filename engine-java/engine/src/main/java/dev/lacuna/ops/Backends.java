@@ -44,13 +44,13 @@ public final class Backends {
     }
 
     /**
-     * Opens the tier that {@code options} names, or else the fastest that runs here.
+     * Opens the tier that {@code options} names, or else the fastest that runs here, of the backend that they name or of all.
      *
-     * @throws UnsupportedKernelException if the tier is unknown or cannot run here
+     * @throws UnsupportedKernelException if the tier or the backend is unknown or cannot run here
      */
     public CheckedOps open(OpsOptions options) {
         Found found = find(options);
-        return new CheckedOps(found.provider.open(found.tier, options));
+        return new CheckedOps(found.provider.open(found.tier.name(), options));
     }
 
     /**
@@ -60,22 +60,39 @@ public final class Backends {
      */
     public @Nullable MachineRates rates(OpsOptions options) {
         Found found = find(options);
-        return found.provider.rates(found.tier, options);
+        return found.provider.rates(found.tier.name(), options);
     }
 
-    private record Found(OpsProvider provider, String tier) {}
+    private record Found(OpsProvider provider, OpsProvider.Tier tier) {}
+
+    /**
+     * The tier that {@link #open} would open.
+     *
+     * @throws UnsupportedKernelException as {@link #open}
+     */
+    public OpsProvider.Tier chosen(OpsOptions options) {
+        return find(options).tier;
+    }
 
     private Found find(OpsOptions options) {
-        String wanted = options.kernels();
-        String tier = wanted != null ? wanted : tiers().stream().filter(OpsProvider.Tier::runnable).findFirst().orElseThrow().name();
-        for (OpsProvider p : providers) {
-            for (OpsProvider.Tier t : p.tiers()) {
-                if (!t.name().equals(tier)) continue;
-                if (t.why() != null) throw new UnsupportedKernelException("kernels '" + tier + "' cannot run here: " + t.why());
-                return new Found(p, tier);
-            }
+        String backend = options.backend();
+        List<OpsProvider> among = providers.stream().filter(p -> backend == null || p.name().equals(backend)).toList();
+        if (among.isEmpty()) {
+            throw new UnsupportedKernelException("there is no backend '" + backend + "' here; there are "
+                    + providers.stream().map(OpsProvider::name).toList() + (failures.isEmpty() ? "" : "; " + failures)
+                    + " (./lacuna build NAME makes those that are not built for chat)");
         }
-        throw new UnsupportedKernelException(
-                "there are no kernels '" + tier + "'; there are " + tiers().stream().map(OpsProvider.Tier::name).toList());
+        List<Found> all = among.stream().flatMap(p -> p.tiers().stream().map(t -> new Found(p, t)))
+                .sorted(Comparator.comparingInt((Found f) -> f.tier.score()).reversed()).toList();
+        String wanted = options.kernels();
+        if (wanted != null) {
+            Found named = all.stream().filter(f -> f.tier.name().equals(wanted)).findFirst().orElseThrow(() -> new UnsupportedKernelException(
+                    "there are no kernels '" + wanted + "'; there are " + all.stream().map(f -> f.tier.name()).toList()));
+            String why = named.tier.why();
+            if (why != null) throw new UnsupportedKernelException("kernels '" + wanted + "' cannot run here: " + why);
+            return named;
+        }
+        return all.stream().filter(f -> f.tier.runnable()).findFirst().orElseThrow(() -> new UnsupportedKernelException(
+                "backend '" + backend + "' cannot run here: " + String.join("; ", all.stream().map(f -> f.tier.why()).toList())));
     }
 }

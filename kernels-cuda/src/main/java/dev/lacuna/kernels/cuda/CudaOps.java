@@ -1,0 +1,535 @@
+package dev.lacuna.kernels.cuda;
+
+import dev.lacuna.ops.Act;
+import dev.lacuna.ops.Activation;
+import dev.lacuna.ops.Attention;
+import dev.lacuna.ops.Batch;
+import dev.lacuna.ops.Decision;
+import dev.lacuna.ops.Embedding;
+import dev.lacuna.ops.Ffn;
+import dev.lacuna.ops.HeadNorm;
+import dev.lacuna.ops.Input;
+import dev.lacuna.ops.InputPolicy;
+import dev.lacuna.ops.KvPool;
+import dev.lacuna.ops.KvSpec;
+import dev.lacuna.ops.Limits;
+import dev.lacuna.ops.Linear;
+import dev.lacuna.ops.Logits;
+import dev.lacuna.ops.Norm;
+import dev.lacuna.ops.Ops;
+import dev.lacuna.ops.Qkv;
+import dev.lacuna.ops.Rope;
+import dev.lacuna.ops.Step;
+import dev.lacuna.ops.TopK;
+import dev.lacuna.ops.UnsupportedKernelException;
+import dev.lacuna.ops.Use;
+import dev.lacuna.ops.Values;
+import dev.lacuna.ops.Weight;
+import dev.lacuna.ops.Workspace;
+import dev.lacuna.tensor.Format;
+import dev.lacuna.tensor.Tensor;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The operations as launches of CUDA kernels. A body only collects them; the first time that its step runs they become a graph, which is replayed from
+ * then on. What differs between two replays is in the batch's buffers on the device.
+ */
+final class CudaOps implements Ops {
+    /** Threads of a block of row-wise kernels, and columns that a block of them covers. */
+    private static final int THREADS = 256;
+    private static final int COLUMNS = 1024;
+    /** Rows of a product that its kernels for few take at a time. */
+    private static final int FEW = 8;
+    /** Rows and outputs of a tile of the kernels for many. */
+    private static final int TILE = 64;
+    /** Blocks of the cache that one part of a split attention reads. */
+    private static final int SPLIT_BLOCKS = 8;
+    /** Values of a head that the kernels of rotation and attention take at most. */
+    private static final int MOST_HEAD = 256;
+
+    private final Device device;
+    private final Modules modules;
+    private final Staging staging;
+    private final Graphs graphs;
+    private final CudaBatch batch;
+    private final DeviceArena constants;
+    private final Decisions decisions = new Decisions();
+    private final HeadGroups groups;
+    private long raw;
+    private Graphs.@Nullable Calls recording;
+    private boolean closed;
+
+    CudaOps(Device device) {
+        this.device = device;
+        try {
+            modules = new Modules(device);
+            staging = new Staging(device);
+        } catch (Throwable t) {
+            device.close();
+            throw t;
+        }
+        graphs = new Graphs(device);
+        batch = new CudaBatch(this);
+        constants = new DeviceArena(device);
+        groups = new HeadGroups(this);
+        decisions.fixed();
+    }
+
+    Device device() {
+        return device;
+    }
+
+    Staging staging() {
+        return staging;
+    }
+
+    Graphs graphs() {
+        return graphs;
+    }
+
+    /** Forgets recorded steps, since an address in them is about to be freed. */
+    void forgetSteps() {
+        device.enter();
+        device.finish("cuStreamSynchronize");
+        graphs.clear();
+    }
+
+    // ---- load time
+
+    @Override
+    public List<Weight> place(List<Tensor> tensors, InputPolicy policy, Set<Use> uses) {
+        device.enter();
+        for (Tensor t : tensors) requireKernels(t, policy, uses);
+        List<Weight> placed = new ArrayList<>();
+        for (Tensor t : tensors) placed.add(place(t, policy, uses));
+        device.finish("cuStreamSynchronize after placing " + tensors.getFirst().name());
+        return placed;
+    }
+
+    private void requireKernels(Tensor t, InputPolicy policy, Set<Use> uses) {
+        Format f = t.format();
+        String module = CudaWeight.module(f);
+        for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
+            boolean there = !uses.contains(Use.PRODUCT) || modules.has(module, "gemv_" + f + "_" + code(input) + "_8");
+            if (there && (!uses.contains(Use.EMBED) || modules.has(module, "embed_" + f))) continue;
+            List<Format> others = Format.ALL.stream().filter(o -> modules.has("format_" + o, "gemv_" + o + "_" + code(input) + "_8")).toList();
+            throw new UnsupportedKernelException(t.name() + " is " + f + ": there is no CUDA kernel of " + f + " with " + input
+                    + " inputs; re-encode it at load with --weights and one of " + others + ", or use --backend cpu");
+        }
+    }
+
+    private CudaWeight place(Tensor t, InputPolicy policy, Set<Use> uses) {
+        Format f = t.format();
+        long rowBytes = f.rowBytes(t.cols());
+        if (rowBytes > Staging.HALF) {
+            throw new UnsupportedKernelException(t.name() + " has rows of " + rowBytes + " bytes; the CUDA backend takes at most " + Staging.HALF);
+        }
+        long bytes = Sizes.weightBytes(f, t.rows(), t.cols());
+        if (raw == 0) raw = device.allocate(Staging.HALF, "staging");
+        long address = device.allocate(bytes, "the weight " + t.name() + " (" + t.rows() + " x " + t.cols() + " in " + f + ")");
+        device.zero(address, bytes);
+        int units = Sizes.ceil(t.cols(), Sizes.placeUnit(f));
+        MemorySegment data = t.data();
+        staging.through(raw, f.bytes(t.rows(), t.cols()), Math.toIntExact(rowBytes),
+                (from, part) -> part.copyFrom(data.asSlice(from, part.byteSize())), (from, n) -> {
+                    int rows = Math.toIntExact(n / rowBytes);
+                    new Launch("place_" + f, modules.function(CudaWeight.module(f), "place_" + f, 0)).at(raw).at(address)
+                            .number(Math.toIntExact(from / rowBytes)).number(rows).number(t.cols()).number(Sizes.PANEL)
+                            .grid(Sizes.ceil((long) rows * units, THREADS), 1, 1, THREADS).go(device.stream());
+                });
+        decisions.placed(f, policy, uses);
+        return new CudaWeight(address, t.rows(), t.cols(), f, policy, bytes);
+    }
+
+    @Override
+    public Values values(float[] v) {
+        device.enter();
+        return new CudaValues(constant(v), v.length);
+    }
+
+    private long constant(float[] v) {
+        long bytes = Sizes.align(Math.max(1, v.length), Sizes.BLOCK) * Float.BYTES;
+        long address = constants.zeros(bytes, "values");
+        staging.upload(address, MemorySegment.ofArray(v));
+        return address;
+    }
+
+    /** Integers on the device that stay there for as long as these kernels are open. */
+    long constant(int[] v) {
+        long address = constants.zeros((long) Integer.BYTES * v.length, "head lists");
+        staging.upload(address, MemorySegment.ofArray(v));
+        return address;
+    }
+
+    @Override
+    public KvPool kv(KvSpec spec, int blocks) {
+        device.enter();
+        if (spec.headSize() > MOST_HEAD) {
+            throw new UnsupportedKernelException("heads of " + spec.headSize() + " values: the CUDA kernels of attention take at most " + MOST_HEAD
+                    + "; use --backend cpu");
+        }
+        decisions.cache(spec.type());
+        return new CudaKvPool(spec, blocks, this);
+    }
+
+    @Override
+    public Workspace workspace(Limits max) {
+        device.enter();
+        batch.reserve(max);
+        return new CudaWorkspace(max, this);
+    }
+
+    @Override
+    public List<Decision> decisions() {
+        return decisions.list();
+    }
+
+    @Override
+    public boolean captures() {
+        return true;
+    }
+
+    // ---- one step
+
+    @Override
+    public void run(Step key, Batch b, Runnable body) {
+        if (recording != null) throw new IllegalStateException("run inside run()");
+        device.enter();
+        batch.upload(key, b);
+        try {
+            graphs.run(key, () -> {
+                Graphs.Calls calls = new Graphs.Calls();
+                recording = calls;
+                try {
+                    body.run();
+                } finally {
+                    recording = null;
+                }
+                return calls;
+            });
+        } finally {
+            batch.end();
+        }
+    }
+
+    private Graphs.Calls calls(String op) {
+        Graphs.Calls c = recording;
+        if (c == null) throw new IllegalStateException(op + " outside run()");
+        return c;
+    }
+
+    /** Adds a launch of a kernel to the step. */
+    private Launch launch(String module, String name, int shared) {
+        Launch l = new Launch(name, modules.function(module, name, shared));
+        calls(name).launches().add(l);
+        return l;
+    }
+
+    private Launch launch(String module, String name) {
+        return launch(module, name, 0);
+    }
+
+    private void written(Act a) {
+        int rows = batch.rows();
+        CudaAct act = (CudaAct) a;
+        calls("write").notes().add(() -> act.written(rows));
+    }
+
+    private static String code(Input input) {
+        return input instanceof Input.I8 ? "I8" : "F32";
+    }
+
+    /** What of a kernel's name says for how many rows it is. */
+    private static String count(int rows) {
+        return rows == 1 ? "1" : "8";
+    }
+
+    // ---- row-wise operations
+
+    private Launch wide(Launch l, int stride, int rows) {
+        return l.grid(Sizes.ceil(stride, COLUMNS), rows, 1, THREADS);
+    }
+
+    @Override
+    public void embed(Embedding e, Act x) {
+        CudaAct to = (CudaAct) x;
+        CudaWeight table = (CudaWeight) e.table();
+        CudaWeight learned = (CudaWeight) e.positions();
+        int rows = batch.rows();
+        long added = 0;
+        if (learned != null) {
+            added = to.room().scratch("positions of " + to.cols() + " columns", (long) to.room().limits().rows() * to.stride() * Float.BYTES);
+            Launch l = launch(learned.module(), "embed_" + learned.format()).at(batch.positions()).number(e.offset()).at(learned.address())
+                    .real(1).at(0).at(added).at(0).at(0).number(rows).number(to.cols());
+            wide(l, to.stride(), rows);
+        }
+        Launch l = launch(table.module(), "embed_" + table.format()).at(batch.ids()).number(0).at(table.address()).real(e.scale()).at(added);
+        wide(to.output(l, rows).number(rows).number(to.cols()), to.stride(), rows);
+        written(x);
+    }
+
+    @Override
+    public void addNorm(Act residual, @Nullable Act delta, @Nullable Norm post, @Nullable Norm norm, boolean keepNormed,
+            @Nullable Act out) {
+        CudaAct res = (CudaAct) residual;
+        CudaAct to = (CudaAct) out;
+        int rows = batch.rows();
+        int shared = res.stride() * Float.BYTES;
+        Launch l = launch("norm", "add_norm", shared).at(res.floats()).at(delta == null ? 0 : ((CudaAct) delta).floats());
+        norm(l, delta == null ? null : post);
+        norm(l, norm);
+        l.number(keepNormed ? 1 : 0);
+        if (to == null) l.at(0).at(0).at(0);
+        else
+            to.output(l, rows);
+        l.number(rows).number(res.cols()).grid(rows, 1, 1, THREADS).shared(shared);
+        written(residual);
+        if (out != null) written(out);
+    }
+
+    private static void norm(Launch l, @Nullable Norm norm) {
+        if (norm == null) l.at(0).at(0).number(-1).real(0);
+        else
+            l.at(CudaValues.of(norm.gain())).at(CudaValues.of(norm.bias())).number(norm.kind() == Norm.Kind.LAYER ? 1 : 0).real(norm.eps());
+    }
+
+    @Override
+    public void activate(Activation f, Act gate, @Nullable Act up, Act out) {
+        CudaAct to = (CudaAct) out;
+        int rows = batch.rows();
+        Launch l = launch("activate", "activate").at(((CudaAct) gate).floats()).at(up == null ? 0 : ((CudaAct) up).floats());
+        wide(to.output(l, rows).number(rows).number(to.cols()).number(f.ordinal()), to.stride(), rows);
+        written(out);
+    }
+
+    @Override
+    public void ropeAppend(Act q, Act k, Act v, @Nullable HeadNorm norm, Rope rope, KvPool kv, int layer) {
+        CudaKvPool pool = (CudaKvPool) kv;
+        int rows = batch.rows();
+        int heads = q.cols() / rope.headSize();
+        Launch l = launch("rope", "rope_append_" + pool.spec().type()).at(((CudaAct) q).floats()).at(((CudaAct) k).floats())
+                .at(((CudaAct) v).floats());
+        rotation(l, norm, rope, pool, layer, heads);
+        l.grid(Sizes.ceil(heads + 2L * pool.spec().kvHeads()[layer], 4), rows, 1, 128);
+        written(q);
+        written(k);
+    }
+
+    private void rotation(Launch l, @Nullable HeadNorm norm, Rope rope, CudaKvPool pool, int layer, int heads) {
+        l.at(norm == null ? 0 : CudaValues.of(norm.q())).at(norm == null ? 0 : CudaValues.of(norm.k())).real(norm == null ? 0 : norm.eps());
+        l.at(CudaValues.of(rope.table())).number(rope.dims()).number(rope.interleaved() ? 1 : 0);
+        pool.layer(l, layer).at(batch.positions()).at(batch.sequences()).at(batch.table()).number(batch.rows())
+                .number(batch.step().kvBlocks()).number(heads).number(pool.spec().kvHeads()[layer]).number(rope.headSize());
+    }
+
+    @Override
+    public void attend(Act q, KvPool kv, int layer, Attention a, Act out) {
+        CudaKvPool pool = (CudaKvPool) kv;
+        CudaAct to = (CudaAct) out;
+        Limits limits = to.room().limits();
+        int rows = batch.rows();
+        int kvHeads = pool.spec().kvHeads()[layer];
+        int kvBlocks = batch.step().kvBlocks();
+        boolean few = rows <= InputPolicy.FEW;
+        int splits = few ? Sizes.ceil(kvBlocks, SPLIT_BLOCKS) : 1;
+        // as many parts as any step of this workspace can have
+        long parts = Math.max(limits.rows(), (long) InputPolicy.FEW * Sizes.ceil(limits.kvBlocks(), SPLIT_BLOCKS)) * a.heads();
+        String key = "attention of " + a.heads() + " heads of " + a.headSize();
+        long sums = to.room().scratch(key, parts * CudaKvPool.padded(a.headSize()) * Float.BYTES);
+        long maxima = to.room().scratch(key + ", maxima", parts * 2 * Float.BYTES);
+        HeadGroups.Group group = groups.of(a, kvHeads);
+        Launch l = launch("attend", "attend_" + pool.spec().type()).at(((CudaAct) q).floats());
+        pool.layer(l, layer).at(batch.positions()).at(batch.sequences()).at(batch.table()).at(group.start()).at(group.heads()).at(sums).at(maxima)
+                .number(rows).number(kvBlocks).number(a.heads()).number(kvHeads).number(a.headSize()).real(a.scale()).number(a.window())
+                .real(a.softCap()).number(splits).grid(kvHeads, rows, splits, 128);
+        Launch merge = launch("attend", "attend_merge").at(sums).at(maxima).at(batch.positions()).at(batch.sequences()).at(0);
+        wide(to.output(merge, rows).number(rows).number(a.heads()).number(a.headSize()).number(a.window()).number(splits), to.stride(), rows);
+        written(out);
+    }
+
+    // ---- products
+
+    private void product(CudaAct x, Linear w, long y, long rowOf, int n, boolean tiles, float softCap) {
+        CudaWeight weight = (CudaWeight) w.weight();
+        int rows = batch.rows();
+        String of = weight.format() + "_" + code(weight.policy().of(rows));
+        int outs = weight.rows();
+        String name = tiles ? "gemm_" + of : "gemv_" + of + "_" + count(n);
+        Launch l = launch(weight.module(), name).at(x.input(rows)).at(x.inputScales(rows)).at(weight.address()).at(CudaValues.of(w.bias()))
+                .at(0).at(y).at(rowOf).number(n).number(outs).number(weight.cols()).real(softCap);
+        if (tiles) l.grid(Sizes.ceil(outs, TILE), Sizes.ceil(n, TILE), 1, 128);
+        else
+            l.grid(Sizes.ceil(outs, Sizes.PANEL), Sizes.ceil(n, FEW), 1, THREADS);
+    }
+
+    @Override
+    public void linear(Act x, Linear w, Act y) {
+        int rows = batch.rows();
+        product((CudaAct) x, w, ((CudaAct) y).floats(), 0, rows, rows > FEW, 0);
+        written(y);
+    }
+
+    /** By the kernels for few rows, however many there are: a row's scores are the same bits in every step. */
+    @Override
+    public void logits(Act x, Linear w, float softCap, Logits out) {
+        CudaLogits to = (CudaLogits) out;
+        int n = batch.step().logitRows();
+        calls("logits").notes().add(() -> to.written(n));
+        if (n > 0) product((CudaAct) x, w, to.address(), batch.logitRows(), n, false, softCap);
+    }
+
+    @Override
+    public void topK(Logits l, int k, TopK out) {
+        CudaLogits from = (CudaLogits) l;
+        CudaTopK to = (CudaTopK) out;
+        int n = batch.step().logitRows();
+        calls("topK").notes().add(() -> to.written(n));
+        if (n == 0) return;
+        if (k == 1) {
+            launch("topk", "argmax").at(from.address()).at(to.address()).number(n).number(from.vocabulary()).grid(n, 1, 1, 1024);
+        } else {
+            launch("topk", "top_k").at(from.address()).at(to.address()).at(to.scratch()).number(n).number(from.vocabulary()).number(k)
+                    .grid(n, 1, 1, 1024);
+        }
+    }
+
+    // ---- fused
+
+    @Override
+    public void qkv(Act x, Qkv w, @Nullable HeadNorm norm, Rope rope, KvPool kv, int layer, Act q, Act k, Act v) {
+        CudaWeight wq = (CudaWeight) w.q().weight();
+        CudaWeight wk = (CudaWeight) w.k().weight();
+        CudaWeight wv = (CudaWeight) w.v().weight();
+        CudaKvPool pool = (CudaKvPool) kv;
+        int rows = batch.rows();
+        String name = "qkv_" + wq.format() + "_" + code(wq.policy().of(rows)) + "_" + count(rows);
+        boolean alike = wq.format().equals(wk.format()) && wq.format().equals(wv.format()) && rope.headSize() % Sizes.PANEL == 0;
+        if (rows > FEW || !alike || !modules.has(wq.module(), name)) {
+            Ops.super.qkv(x, w, norm, rope, kv, layer, q, k, v);
+            return;
+        }
+        int heads = wq.rows() / rope.headSize();
+        int kvHeads = pool.spec().kvHeads()[layer];
+        CudaAct in = (CudaAct) x;
+        long counters = in.room().scratch("counters of " + (heads + 2 * kvHeads) + " heads", (heads + 2L * kvHeads) * Integer.BYTES);
+        Launch l = launch(wq.module(), name).at(in.input(rows)).at(in.inputScales(rows)).at(wq.address()).at(wk.address()).at(wv.address())
+                .at(CudaValues.of(w.q().bias())).at(CudaValues.of(w.k().bias())).at(CudaValues.of(w.v().bias())).at(((CudaAct) q).floats())
+                .at(((CudaAct) k).floats()).at(((CudaAct) v).floats()).at(counters).number(rows).number(wq.cols());
+        rotation(l, norm, rope, pool, layer, heads);
+        l.grid(Sizes.ceil(wq.rows(), Sizes.PANEL) + 2 * Sizes.ceil(wk.rows(), Sizes.PANEL), 1, 1, THREADS);
+        written(q);
+        written(k);
+        written(v);
+    }
+
+    @Override
+    public void ffn(Act x, Ffn w, Act gate, Act up, Act hidden, Act delta) {
+        int rows = batch.rows();
+        if (rows > FEW || !(w instanceof Ffn.Gated g) || !fused(g, rows)) {
+            Ops.super.ffn(x, w, gate, up, hidden, delta);
+            return;
+        }
+        CudaWeight wg = (CudaWeight) g.gate().weight();
+        CudaWeight wu = (CudaWeight) g.up().weight();
+        CudaAct in = (CudaAct) x;
+        Launch l = launch(wg.module(), ffnKernel(wg, rows)).at(in.input(rows)).at(in.inputScales(rows)).at(wg.address()).at(wu.address())
+                .at(CudaValues.of(g.gate().bias())).at(CudaValues.of(g.up().bias()));
+        ((CudaAct) hidden).output(l, rows).number(rows).number(wg.rows()).number(wg.cols()).number(g.activation().ordinal())
+                .grid(Sizes.ceil(wg.rows(), 32), 1, 1, THREADS);
+        written(hidden);
+        linear(hidden, g.down(), delta);
+    }
+
+    private boolean fused(Ffn.Gated g, int rows) {
+        CudaWeight wg = (CudaWeight) g.gate().weight();
+        return wg.format().equals(g.up().weight().format()) && modules.has(wg.module(), ffnKernel(wg, rows));
+    }
+
+    private static String ffnKernel(CudaWeight gate, int rows) {
+        return "ffn_" + gate.format() + "_" + code(gate.policy().of(rows)) + "_" + count(rows);
+    }
+
+    // ---- transfers
+
+    @Override
+    public void write(Act a, float[] v) {
+        device.enter();
+        CudaAct to = (CudaAct) a;
+        int rows = v.length / to.cols();
+        to.written(rows);
+        if (to.packed()) {
+            Packing packing = Packing.of(v, to.cols());
+            staging.upload(to.codes(), MemorySegment.ofArray(packing.codes()));
+            staging.upload(to.scales(), MemorySegment.ofArray(packing.scales()));
+        } else {
+            int stride = to.stride();
+            staging.upload(to.floats(), (long) rows * stride * Float.BYTES, stride * Float.BYTES, (from, part) -> {
+                part.fill((byte) 0);
+                int first = Math.toIntExact(from / Float.BYTES / stride);
+                int n = Math.toIntExact(part.byteSize() / Float.BYTES / stride);
+                for (int r = 0; r < n; r++) {
+                    MemorySegment.copy(v, (first + r) * to.cols(), part, ValueLayout.JAVA_FLOAT, (long) r * stride * Float.BYTES, to.cols());
+                }
+            });
+        }
+        device.finish("cuStreamSynchronize after a write");
+    }
+
+    @Override
+    public float[] read(Act a, int rows) {
+        device.enter();
+        CudaAct from = (CudaAct) a;
+        if (!from.packed()) return floats(from.floats(), rows, from.cols(), from.stride());
+        Packing packing = new Packing(new byte[rows * from.stride()], new int[rows * from.stride() / Sizes.BLOCK * 2]);
+        MemorySegment codes = MemorySegment.ofArray(packing.codes());
+        MemorySegment scales = MemorySegment.ofArray(packing.scales());
+        staging.download(from.codes(), codes.byteSize(), 1, (at, part) -> codes.asSlice(at, part.byteSize()).copyFrom(part));
+        staging.download(from.scales(), scales.byteSize(), 1, (at, part) -> scales.asSlice(at, part.byteSize()).copyFrom(part));
+        return packing.unpack(rows, from.cols());
+    }
+
+    private float[] floats(long address, int rows, int cols, int stride) {
+        float[] out = new float[rows * cols];
+        staging.download(address, (long) rows * stride * Float.BYTES, stride * Float.BYTES, (at, part) -> {
+            int first = Math.toIntExact(at / Float.BYTES / stride);
+            int n = Math.toIntExact(part.byteSize() / Float.BYTES / stride);
+            for (int r = 0; r < n; r++) {
+                MemorySegment.copy(part, ValueLayout.JAVA_FLOAT, (long) r * stride * Float.BYTES, out, (first + r) * cols, cols);
+            }
+        });
+        return out;
+    }
+
+    @Override
+    public float[] read(Logits l) {
+        device.enter();
+        CudaLogits from = (CudaLogits) l;
+        return floats(from.address(), from.rows(), from.vocabulary(), from.stride());
+    }
+
+    @Override
+    public int[] read(TopK t) {
+        device.enter();
+        CudaTopK from = (CudaTopK) t;
+        int[] out = new int[from.rows() * from.k()];
+        staging.download(from.address(), (long) out.length * Integer.BYTES, Integer.BYTES, (at, part) -> MemorySegment.copy(part,
+                ValueLayout.JAVA_INT, 0, out, Math.toIntExact(at / Integer.BYTES), Math.toIntExact(part.byteSize() / Integer.BYTES)));
+        return out;
+    }
+
+    @Override
+    public void close() {
+        if (closed) return;
+        forgetSteps();
+        closed = true;
+        constants.close();
+        staging.close();
+        modules.close();
+        device.close();
+    }
+}

@@ -1,0 +1,48 @@
+package dev.lacuna.kernels.cuda;
+
+import dev.lacuna.ops.Decision;
+import dev.lacuna.ops.Input;
+import dev.lacuna.ops.InputPolicy;
+import dev.lacuna.ops.KvType;
+import dev.lacuna.ops.Use;
+import dev.lacuna.tensor.Format;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+
+/** Which kernel runs what, and why. */
+final class Decisions {
+    private final Set<Decision> all = new LinkedHashSet<>();
+
+    /** What does not depend on formats. */
+    void fixed() {
+        add("addNorm", "F32", "add_norm", "residual, norms and packing in one");
+        add("activate", "F32", "activate", "product and packing in one");
+        add("topK", "F32", "argmax, top_k", "only ids leave the device");
+    }
+
+    void placed(Format format, InputPolicy policy, Set<Use> uses) {
+        if (uses.contains(Use.EMBED)) add("embed", format.name(), "embed_" + format, "rows are looked up in the panels");
+        if (!uses.contains(Use.PRODUCT)) return;
+        for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
+            String of = format + "_" + (input instanceof Input.I8 ? "I8" : "F32");
+            String on = format + " x " + input;
+            add("product, up to " + InputPolicy.FEW + " rows", on, "gemv_" + of, "each byte of the weight is read once");
+            add("product, more rows", on, "gemm_" + of, "tiles of 64 rows x 64 outputs");
+            add("logits", on, "gemv_" + of, "the same bits in every step");
+        }
+    }
+
+    void cache(KvType type) {
+        add("ropeAppend", type.name(), "rope_append_" + type, "head norms, rotation and packing in one");
+        add("attend", type.name(), "attend_" + type, "split at fixed positions, so that a row's neighbours change nothing");
+    }
+
+    private void add(String op, String on, String kernel, String reason) {
+        all.add(new Decision(op, on, "cuda, " + kernel, reason));
+    }
+
+    List<Decision> list() {
+        return List.copyOf(all);
+    }
+}

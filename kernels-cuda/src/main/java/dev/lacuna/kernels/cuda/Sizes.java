@@ -1,0 +1,47 @@
+package dev.lacuna.kernels.cuda;
+
+import dev.lacuna.tensor.Format;
+
+/** The arithmetic of layouts that KERNELS.md states, beside the kernels' sources. */
+final class Sizes {
+    /** Values of a block of 8-bit inputs, and what columns are padded to. */
+    static final int BLOCK = 32;
+    /** Rows of a panel of a weight. */
+    static final int PANEL = 16;
+    private static final int ALIGNMENT = 128;
+
+    private Sizes() {}
+
+    /** The quotient, rounded up. */
+    static int ceil(long a, long b) {
+        return Math.toIntExact(Math.ceilDiv(a, b));
+    }
+
+    static long align(long a, long to) {
+        return Math.multiplyExact(Math.ceilDiv(a, to), to);
+    }
+
+    /** Values from one row of an activation to the next. */
+    static int stride(int cols) {
+        return Math.toIntExact(align(cols, BLOCK));
+    }
+
+    /** Bytes of a placed weight. */
+    static long weightBytes(Format format, int rows, int cols) {
+        int padded = Math.toIntExact(align(cols, unit(format)));
+        return Math.multiplyExact((long) ceil(rows, PANEL), align(PANEL * format.rowBytes(padded), ALIGNMENT));
+    }
+
+    /** Columns that a row of a placed weight is a whole number of. */
+    private static int unit(Format format) {
+        if (format.equals(Format.I8_ROW)) return BLOCK;
+        return format.kind() == Format.Kind.FLOAT ? placeUnit(format) : format.group();
+    }
+
+    /** Columns that one thread of a placing kernel moves. */
+    static int placeUnit(Format format) {
+        if (format.equals(Format.F32)) return 4;
+        if (format.kind() == Format.Kind.FLOAT) return 8;
+        return format.equals(Format.I8_ROW) ? BLOCK : format.group();
+    }
+}
