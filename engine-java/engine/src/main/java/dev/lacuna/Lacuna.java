@@ -97,10 +97,10 @@ public final class Lacuna implements AutoCloseable {
         template = template(file, options);
         int context = options.context() > 0 ? options.context() : Math.min(spec.contextLength(), Options.DEFAULT_CONTEXT);
         EngineOptions sizes = new EngineOptions(context, options.sessions(), options.kv(), BATCH_ROWS, BATCH_SEQS);
-        requireMemory(sizes);
         ops = Backends.find().open(options.kernels());
         encoded = Arena.ofShared();
         try {
+            requireMemory(sizes);
             decoder = Decoder.place(file, spec, ops, context, options.activations(), Encoding.of(options, file, spec, encoded));
             engine = new Engine(decoder, tokenizer, sizes);
         } catch (Throwable t) {
@@ -126,8 +126,28 @@ public final class Lacuna implements AutoCloseable {
 
     private void requireMemory(EngineOptions sizes) {
         long need = Math.multiplyExact(spec.kv(options.kv()).blockBytes(), (long) sizes.blocks());
+        OptionalLong device = ops.available();
+        if (device.isPresent()) {
+            long weights = Decoder.weightBytes(file, spec, options.weights());
+            long operands = operandBytes(sizes);
+            if (Math.addExact(Math.addExact(need, weights), operands) > device.getAsLong()) {
+                throw MemoryException.ofDevice(weights, need, operands, device.getAsLong(), sizes);
+            }
+            return;
+        }
         OptionalLong available = MemoryException.available();
         if (available.isPresent() && need > available.getAsLong()) throw new MemoryException(need, available.getAsLong(), sizes);
+    }
+
+    /** About what the operands of a step take: activations of the largest layer, logits, rotation tables. */
+    private long operandBytes(EngineOptions sizes) {
+        long widest = 0;
+        for (ModelSpec.Layer l : spec.layers()) {
+            widest = Math.max(widest, 3L * l.ffn() + (long) spec.headSize() * (3L * l.kvOf().length + 2L * l.kvHeads()));
+        }
+        long values = sizes.batchRows() * (widest + 4L * spec.dim()) + (long) sizes.batchSeqs() * spec.vocabulary()
+                + 2L * sizes.context() * spec.headSize();
+        return Math.multiplyExact(values, (long) Float.BYTES);
     }
 
     public ModelSpec spec() {

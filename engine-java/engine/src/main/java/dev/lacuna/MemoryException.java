@@ -17,6 +17,19 @@ public final class MemoryException extends RuntimeException {
                 + " would fit (--ctx), or a smaller packing (--kv int8)");
     }
 
+    /** A model that does not fit into its device: weights, cache and operands together. */
+    static MemoryException ofDevice(long weights, long cache, long operands, long available, EngineOptions sizes) {
+        long left = available - weights - operands;
+        double share = 0.95 * left / cache;
+        long context = (long) (sizes.context() * share);
+        String cure = context >= 64
+                ? "a context of " + context + " would fit (--ctx), or a smaller packing of the cache (--kv int8)"
+                : "the weights alone leave no room for a context: choose smaller weights (--weights Q4_0)";
+        return new MemoryException("the device has " + mb(available) + " MB free, and needed are " + mb(weights + cache + operands) + " MB: weights "
+                + mb(weights) + ", the cache of " + sizes.sessions() + " x " + sizes.context() + " tokens in " + sizes.kv() + " " + mb(cache)
+                + ", operands " + mb(operands) + "; " + cure + ", or --backend cpu");
+    }
+
     private MemoryException(String message) {
         super(message);
     }
@@ -27,7 +40,7 @@ public final class MemoryException extends RuntimeException {
     }
 
     private static long mb(long bytes) {
-        return (bytes + (1 << 20) - 1) >> 20;
+        return (Math.max(0, bytes) + (1 << 20) - 1) >> 20;
     }
 
     /** Memory that can be had without swapping, where the system says so. */

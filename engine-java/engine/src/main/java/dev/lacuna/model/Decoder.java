@@ -18,6 +18,7 @@ import dev.lacuna.ops.Qkv;
 import dev.lacuna.ops.Rope;
 import dev.lacuna.ops.Use;
 import dev.lacuna.ops.Weight;
+import dev.lacuna.tensor.Format;
 import dev.lacuna.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -113,6 +114,33 @@ public final class Decoder {
     public static List<String> features(ModelFile file, ModelSpec spec) {
         Reading reading = new Reading(file);
         return Features.of(spec, Families.of(reading).weights(reading, spec));
+    }
+
+    /**
+     * Bytes of a model's matrices as they will be placed.
+     *
+     * @param to what they are re-encoded in; null: as the file has them
+     */
+    public static long weightBytes(ModelFile file, ModelSpec spec, @Nullable Format to) {
+        Reading reading = new Reading(file);
+        Weights w = Families.of(reading).weights(reading, spec);
+        List<Tensor> all = new ArrayList<>(List.of(w.embedding()));
+        if (w.output() != null) all.add(w.output().weight());
+        for (Weights.Layer l : w.layers()) {
+            Weights.AttentionBlock a = l.attention();
+            Weights.FeedForward f = l.ffn();
+            if (a != null) for (Projection p : List.of(a.q(), a.k(), a.v(), a.output())) all.add(p.weight());
+            if (f == null) continue;
+            if (f.gate() != null) all.add(f.gate().weight());
+            all.add(f.up().weight());
+            all.add(f.down().weight());
+        }
+        long bytes = 0;
+        for (Tensor t : all) {
+            Format format = to == null || t.cols() % to.group() != 0 ? t.format() : to;
+            bytes = Math.addExact(bytes, format.bytes(t.rows(), t.cols()));
+        }
+        return bytes;
     }
 
     /**

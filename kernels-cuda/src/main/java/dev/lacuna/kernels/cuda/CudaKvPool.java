@@ -1,5 +1,6 @@
 package dev.lacuna.kernels.cuda;
 
+import dev.lacuna.ops.DeviceMemoryException;
 import dev.lacuna.ops.KvPool;
 import dev.lacuna.ops.KvSpec;
 import dev.lacuna.ops.KvType;

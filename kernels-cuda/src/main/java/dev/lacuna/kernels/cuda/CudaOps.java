@@ -32,6 +32,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.OptionalLong;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -182,6 +183,12 @@ final class CudaOps implements Ops {
         device.enter();
         batch.reserve(max);
         return new CudaWorkspace(max, this);
+    }
+
+    @Override
+    public OptionalLong available() {
+        device.enter();
+        return OptionalLong.of(device.available());
     }
 
     @Override

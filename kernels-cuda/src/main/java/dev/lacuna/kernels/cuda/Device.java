@@ -2,6 +2,7 @@ package dev.lacuna.kernels.cuda;
 
 import static dev.lacuna.kernels.cuda.CudaException.check;
 
+import dev.lacuna.ops.DeviceMemoryException;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
