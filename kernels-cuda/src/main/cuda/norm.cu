@@ -19,7 +19,7 @@ __device__ Stats stats(const float* row, int cols, int kind, float eps, float* s
             float4 v = *reinterpret_cast<const float4*>(row + c); // zero beyond the row
             sum += (v.x + v.y) + (v.z + v.w);
         }
-        s.mean = block_sum(sum, scratch) / (float) cols;
+        s.mean = __fdividef(block_sum(sum, scratch), (float) cols);
     }
     float square = 0;
     for (int c = threadIdx.x * 4; c < cols; c += 1024) {
@@ -30,7 +30,7 @@ __device__ Stats stats(const float* row, int cols, int kind, float eps, float* s
         if (c + 3 >= cols) e = 0;
         square += (a * a + b * b) + (d * d + e * e);
     }
-    s.scale = rsqrtf(block_sum(square, scratch) / (float) cols + eps); // within 2 ulp
+    s.scale = rsqrtf(__fdividef(block_sum(square, scratch), (float) cols) + eps); // within 2 ulp
     return s;
 }
 

@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "format.cuh"
+
+INTEGER_FORMAT(Q5_0)
