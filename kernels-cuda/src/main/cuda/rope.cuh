@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Head norm, rotation (Su et al., 2021) and cache append of one head by one warp: a lane holds pairs, so both halves of a rotation are in its registers.
+#pragma once
+#include "cache.cuh"
+
+struct RopeArguments {
+    const float *qGain, *kGain;
+    float eps;
+    const float* table;
+    int dims, interleaved;
+    void *kc, *vc;
+    float *ks, *vs;
+    const int *pos, *seq, *blockTable;
+    int n, kvBlocks, qHeads, kvHeads, headSize;
+};
+
+constexpr int PAIRS = 4; // of a lane: heads of at most 256
+
+__device__ __forceinline__ void store(float* row, int i, float v, float) { row[i] = v; }
+__device__ __forceinline__ void store(__half* row, int i, float v, float) { row[i] = __float2half_rn(v); }
+__device__ __forceinline__ void store(int8_t* row, int i, float v, float inverse) { row[i] = (int8_t) code(v, inverse); }
+
+/** head: query heads first, then key heads, then value heads. */
+template <class T> __device__ __forceinline__ void rope_head(const RopeArguments& a, float* q, float* k, const float* v, int row, int head) {
+    int lane = threadIdx.x & 31, size = a.headSize, pos = a.pos[row];
+    bool isQ = head < a.qHeads, isV = head >= a.qHeads + a.kvHeads;
+    int own = isQ ? head : isV ? head - a.qHeads - a.kvHeads : head - a.qHeads;
+    i64 at = (i64) row * align32((isQ ? a.qHeads : a.kvHeads) * size) + own * size;
+    const float* from = (isQ ? q : isV ? v : k) + at;
+    const float* gain = isQ ? a.qGain : a.kGain;
+    int rotating = isV ? 0 : a.dims / 2;
+    float x[PAIRS], y[PAIRS];
+    int first[PAIRS], second[PAIRS];
+    float square = 0;
+#pragma unroll
+    for (int i = 0; i < PAIRS; i++) {
+        int p = lane + 32 * i;
+        bool split = p < rotating && !a.interleaved;
+        first[i] = split ? p : 2 * p;
+        second[i] = split ? p + rotating : 2 * p + 1;
+        x[i] = first[i] < size ? from[first[i]] : 0;
+        y[i] = second[i] < size ? from[second[i]] : 0;
+        square += x[i] * x[i] + y[i] * y[i];
+    }
+    if (!isV && gain) {
+        float scale = rsqrtf(__fdividef(warp_sum(square), (float) size) + a.eps);
+#pragma unroll
+        for (int i = 0; i < PAIRS; i++) {
+            if (first[i] < size) x[i] *= scale * gain[first[i]];
+            if (second[i] < size) y[i] *= scale * gain[second[i]];
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < PAIRS; i++) {
+        int p = lane + 32 * i;
+        if (p < rotating) {
+            float2 turn = *reinterpret_cast<const float2*>(a.table + (i64) pos * a.dims + 2 * p);
+            float c = x[i] * turn.x - y[i] * turn.y;
+            y[i] = x[i] * turn.y + y[i] * turn.x;
+            x[i] = c;
+        }
+    }
+    if (!isV) {
+        float* to = (isQ ? q : k) + at;
+#pragma unroll
+        for (int i = 0; i < PAIRS; i++) {
+            if (first[i] < size) to[first[i]] = x[i];
+            if (second[i] < size) to[second[i]] = y[i];
+        }
+    }
+    if (isQ) return;
+    i64 slot = cache_slot(a.blockTable, a.kvBlocks, a.seq[row], pos, a.kvHeads, own);
+    float inverse = 0;
+    if constexpr (Rows<T>::SCALED) {
+        float max = 0;
+#pragma unroll
+        for (int i = 0; i < PAIRS; i++) max = max_nan(max, max_nan(fabsf(x[i]), fabsf(y[i])));
+#pragma unroll
+        for (int d = 16; d > 0; d >>= 1) max = max_nan(max, __shfl_xor_sync(~0u, max, d));
+        float scale = code_scale(max, inverse);
+        if (lane == 0) (isV ? a.vs : a.ks)[slot] = scale;
+    }
+    T* to = static_cast<T*>(isV ? a.vc : a.kc) + slot * head_stride(size);
+#pragma unroll
+    for (int i = 0; i < PAIRS; i++) {
+        if (first[i] < size) store(to, first[i], x[i], inverse);
+        if (second[i] < size) store(to, second[i], y[i], inverse);
+    }
+}
