@@ -8,7 +8,7 @@
 #define PRODUCT_ARGUMENTS                                                                                                                              \
     const void *x, const BlockScale *xs, const uint8_t *w, const float *bias, const float *add, float *y, const int *rowOf, int n, int outs, int cols, \
             float softCap
-#define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+#define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads, 1)
 
 #define PRODUCTS(F, I, IS_I8)                                                             \
     KERNEL(256) gemv_##F##_##I##_1(PRODUCT_ARGUMENTS) {                                   \
