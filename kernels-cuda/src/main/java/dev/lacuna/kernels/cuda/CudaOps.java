@@ -377,7 +377,9 @@ final class CudaOps implements Ops {
     @Override
     public void linear(Act x, Linear w, Act y) {
         int rows = batch.rows();
-        product((CudaAct) x, w, ((CudaAct) y).floats(), 0, rows, rows > FEW, 0);
+        CudaWeight weight = (CudaWeight) w.weight();
+        boolean tiles = rows > FEW && modules.has(weight.module(), "gemm_" + weight.format() + "_" + code(weight.policy().of(rows)));
+        product((CudaAct) x, w, ((CudaAct) y).floats(), 0, rows, tiles, 0);
         written(y);
     }
 

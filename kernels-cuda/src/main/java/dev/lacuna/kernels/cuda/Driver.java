@@ -196,8 +196,8 @@ final class Driver {
             if (at.isEmpty()) return "";
             MemorySegment text = scratch.allocate(4096);
             MethodHandle handle = Linker.nativeLinker().downcallHandle(at.get(),
-                    FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.ADDRESS, ValueLayout.JAVA_INT));
-            int unused = (int) handle.invokeExact(text, 4096);
+                    FunctionDescriptor.of(ValueLayout.JAVA_LONG, ValueLayout.ADDRESS, ValueLayout.JAVA_LONG));
+            long unused = (long) handle.invokeExact(text, 4096L);
             return text.getString(0);
         } catch (Throwable e) {
             return "";
