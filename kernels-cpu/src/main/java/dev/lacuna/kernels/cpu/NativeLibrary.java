@@ -136,6 +136,11 @@ final class NativeLibrary implements NativeMemory {
         return List.copyOf(isas);
     }
 
+    /** A tier's kernels. */
+    NativeKernels kernels(String isa) {
+        return new NativeKernels(table(isa), isa);
+    }
+
     /** The table of a tier's kernels. */
     MemorySegment table(String isa) {
         return ((MemorySegment) call(kernels, ISAS.indexOf(isa))).reinterpret(NativeKernels.COUNT * ValueLayout.ADDRESS.byteSize());
