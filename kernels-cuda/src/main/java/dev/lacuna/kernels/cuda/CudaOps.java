@@ -19,6 +19,7 @@ import dev.lacuna.ops.Norm;
 import dev.lacuna.ops.Ops;
 import dev.lacuna.ops.Qkv;
 import dev.lacuna.ops.Rope;
+import dev.lacuna.ops.RowSet;
 import dev.lacuna.ops.Step;
 import dev.lacuna.ops.TopK;
 import dev.lacuna.ops.UnsupportedKernelException;
@@ -50,6 +51,9 @@ final class CudaOps implements Ops {
     private static final int TILE = 64;
     /** Blocks of the cache that one part of a split attention reads. */
     private static final int SPLIT_BLOCKS = 8;
+    /** Parts that a sum of chosen rows is cut into, and how many of the capacity each has at least. */
+    private static final int MOST_SPLITS = 8;
+    private static final int SPLIT_ROWS = 256;
     /** Values of a head that the kernels of rotation and attention take at most. */
     private static final int MOST_HEAD = 256;
 
@@ -112,15 +116,29 @@ final class CudaOps implements Ops {
         return placed;
     }
 
+    /** The kernels that a weight needs for a use. */
+    private static List<String> kernels(Use use, Format f, Input input) {
+        return switch (use) {
+            case EMBED -> List.of("embed_" + f);
+            case PRODUCT -> List.of("gemv_" + f + "_" + code(input) + "_1", "gemv_" + f + "_" + code(input) + "_8");
+            case ROWS -> List.of("rows_" + f + "_" + code(input) + "_1", "rows_" + f + "_" + code(input) + "_8");
+            case COLUMNS -> List.of("columns_" + f);
+        };
+    }
+
+    private boolean takes(Format f, Use use, Input input) {
+        return kernels(use, f, input).stream().allMatch(k -> modules.has(CudaWeight.module(f), k));
+    }
+
     private void requireKernels(Tensor t, InputPolicy policy, Set<Use> uses) {
-        Format f = t.format();
-        String module = CudaWeight.module(f);
-        for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
-            boolean there = !uses.contains(Use.PRODUCT) || modules.has(module, "gemv_" + f + "_" + code(input) + "_8");
-            if (there && (!uses.contains(Use.EMBED) || modules.has(module, "embed_" + f))) continue;
-            List<Format> others = Format.ALL.stream().filter(o -> modules.has("format_" + o, "gemv_" + o + "_" + code(input) + "_8")).toList();
-            throw new UnsupportedKernelException(t.name() + " is " + f + ": there is no CUDA kernel of " + f + " with " + input
-                    + " inputs; re-encode it at load with --weights and one of " + others + ", or use --backend cpu");
+        for (Use use : uses) {
+            for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
+                if (takes(t.format(), use, input)) continue;
+                List<Format> others = Format.ALL.stream().filter(o -> takes(o, use, input)).toList();
+                throw new UnsupportedKernelException(t.name() + " is " + t.format() + ": there is no CUDA kernel of " + t.format() + " with " + input
+                        + " inputs for " + use + "; " + (others.isEmpty() ? "" : "re-encode it at load with --weights " + others.getFirst()
+                                + " (or one of " + others + "), ") + "or use other kernels (--kernels native)");
+            }
         }
     }
 
@@ -130,7 +148,8 @@ final class CudaOps implements Ops {
         if (rowBytes > Staging.HALF) {
             throw new UnsupportedKernelException(t.name() + " has rows of " + rowBytes + " bytes; the CUDA backend takes at most " + Staging.HALF);
         }
-        long bytes = Sizes.weightBytes(f, t.rows(), t.cols());
+        int panel = uses.contains(Use.ROWS) || uses.contains(Use.COLUMNS) ? 1 : Sizes.PANEL;
+        long bytes = Sizes.weightBytes(f, t.rows(), t.cols(), panel);
         if (raw == 0) raw = device.allocate(Staging.HALF, "staging");
         long address = device.allocate(bytes, "the weight " + t.name() + " (" + t.rows() + " x " + t.cols() + " in " + f + ")");
         device.zero(address, bytes);
@@ -140,7 +159,7 @@ final class CudaOps implements Ops {
                 (from, part) -> part.copyFrom(data.asSlice(from, part.byteSize())), (from, n) -> {
                     int rows = Math.toIntExact(n / rowBytes);
                     new Launch("place_" + f, modules.function(CudaWeight.module(f), "place_" + f, 0)).at(raw).at(address)
-                            .number(Math.toIntExact(from / rowBytes)).number(rows).number(t.cols()).number(Sizes.PANEL)
+                            .number(Math.toIntExact(from / rowBytes)).number(rows).number(t.cols()).number(panel)
                             .grid(Sizes.ceil((long) rows * units, THREADS), 1, 1, THREADS).go(device.stream());
                 });
         decisions.placed(f, policy, uses);
@@ -183,6 +202,11 @@ final class CudaOps implements Ops {
         device.enter();
         batch.reserve(max);
         return new CudaWorkspace(max, this);
+    }
+
+    @Override
+    public List<Format> gathers() {
+        return Format.ALL.stream().filter(f -> takes(f, Use.ROWS, Input.F32) && takes(f, Use.COLUMNS, Input.F32)).toList();
     }
 
     @Override
@@ -407,6 +431,62 @@ final class CudaOps implements Ops {
         }
     }
 
+    // ---- chosen rows
+
+    @Override
+    public void select(Act scores, float threshold, RowSet out) {
+        CudaRowSet to = (CudaRowSet) out;
+        launch("select", "select_above").at(((CudaAct) scores).floats()).at(batch.sequences()).real(threshold).at(to.active()).at(to.count())
+                .number(batch.rows()).number(scores.cols()).number(to.capacity()).grid(1, 1, 1, 1024);
+    }
+
+    @Override
+    public void rows(Act x, Linear w, RowSet active, Act compact) {
+        CudaWeight weight = (CudaWeight) w.weight();
+        CudaAct in = (CudaAct) x;
+        CudaRowSet set = (CudaRowSet) active;
+        int n = batch.rows();
+        launch(weight.module(), "rows_" + weight.format() + "_" + code(weight.policy().of(n)) + "_" + count(n)).at(in.input(n))
+                .at(in.inputScales(n)).at(weight.address()).at(CudaValues.of(w.bias())).at(0).at(((CudaAct) compact).floats()).at(0)
+                .at(set.active()).at(set.count()).number(n).number(set.capacity()).number(weight.cols()).real(0)
+                .grid(Sizes.ceil(set.capacity(), 8), Sizes.ceil(n, FEW), 1, THREADS);
+        written(compact);
+    }
+
+    @Override
+    public void columns(Act compact, Linear wT, RowSet active, Act y) {
+        CudaWeight weight = (CudaWeight) wT.weight();
+        CudaAct to = (CudaAct) y;
+        CudaRowSet set = (CudaRowSet) active;
+        int n = batch.rows();
+        int splits = Math.min(MOST_SPLITS, Sizes.ceil(set.capacity(), SPLIT_ROWS));
+        long parts = to.room().scratch("parts of " + to.cols() + " columns",
+                (long) MOST_SPLITS * to.room().limits().rows() * to.stride() * Float.BYTES);
+        launch(weight.module(), "columns_" + weight.format()).at(((CudaAct) compact).floats()).at(weight.address()).at(set.active())
+                .at(set.count()).at(parts).number(n).number(to.cols()).number(set.capacity())
+                .grid(Sizes.ceil(to.cols(), COLUMNS), n, splits, THREADS);
+        Launch sum = launch("select", "sum_parts").at(parts).at(CudaValues.of(wT.bias())).at(to.floats()).number(0).number(splits).number(n)
+                .number(to.cols());
+        wide(sum, to.stride(), n);
+        written(y);
+    }
+
+    @Override
+    public void write(RowSet set, int[] rows) {
+        device.enter();
+        CudaRowSet to = (CudaRowSet) set;
+        staging.upload(to.active(), MemorySegment.ofArray(rows));
+        staging.upload(to.count(), MemorySegment.ofArray(new int[]{rows.length}));
+        device.finish("cuStreamSynchronize after a write");
+    }
+
+    @Override
+    public int[] read(RowSet set) {
+        device.enter();
+        CudaRowSet from = (CudaRowSet) set;
+        return ints(from.active(), ints(from.count(), 1)[0]);
+    }
+
     // ---- fused
 
     @Override
@@ -525,9 +605,13 @@ final class CudaOps implements Ops {
     public int[] read(TopK t) {
         device.enter();
         CudaTopK from = (CudaTopK) t;
-        int[] out = new int[from.rows() * from.k()];
-        staging.download(from.address(), (long) out.length * Integer.BYTES, Integer.BYTES, (at, part) -> MemorySegment.copy(part,
-                ValueLayout.JAVA_INT, 0, out, Math.toIntExact(at / Integer.BYTES), Math.toIntExact(part.byteSize() / Integer.BYTES)));
+        return ints(from.address(), from.rows() * from.k());
+    }
+
+    private int[] ints(long address, int n) {
+        int[] out = new int[n];
+        staging.download(address, (long) n * Integer.BYTES, Integer.BYTES, (at, part) -> MemorySegment.copy(part, ValueLayout.JAVA_INT, 0, out,
+                Math.toIntExact(at / Integer.BYTES), Math.toIntExact(part.byteSize() / Integer.BYTES)));
         return out;
     }
 

@@ -4,7 +4,9 @@ import dev.lacuna.ops.Act;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.Limits;
 import dev.lacuna.ops.Logits;
+import dev.lacuna.ops.RowSet;
 import dev.lacuna.ops.TopK;
+import dev.lacuna.ops.UnsupportedKernelException;
 import dev.lacuna.ops.Workspace;
 import java.util.HashMap;
 import java.util.Map;
@@ -57,6 +59,13 @@ final class CudaWorkspace implements Workspace {
     public TopK topK(int k) {
         ops.device().enter();
         return new CudaTopK(k, this);
+    }
+
+    @Override
+    public RowSet rowSet(int capacity) {
+        ops.device().enter();
+        if (ops.gathers().isEmpty()) throw new UnsupportedKernelException("this build has no CUDA kernels that gather rows; use --kernels native");
+        return new CudaRowSet(capacity, this);
     }
 
     @Override

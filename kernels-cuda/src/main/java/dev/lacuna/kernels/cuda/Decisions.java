@@ -23,6 +23,12 @@ final class Decisions {
 
     void placed(Format format, InputPolicy policy, Set<Use> uses) {
         if (uses.contains(Use.EMBED)) add("embed", format.name(), "embed_" + format, "rows are looked up in the panels");
+        if (uses.contains(Use.COLUMNS)) add("columns", format.name(), "columns_" + format, "chosen rows, each one run of bytes");
+        if (uses.contains(Use.ROWS)) {
+            for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
+                add("rows", format + " x " + input, "rows_" + format + (input instanceof Input.I8 ? "_I8" : "_F32"), "chosen rows, each one run of bytes");
+            }
+        }
         if (!uses.contains(Use.PRODUCT)) return;
         for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
             String of = format + "_" + (input instanceof Input.I8 ? "I8" : "F32");

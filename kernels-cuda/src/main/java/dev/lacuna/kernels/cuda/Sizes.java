@@ -6,7 +6,7 @@ import dev.lacuna.tensor.Format;
 final class Sizes {
     /** Values of a block of 8-bit inputs, and what columns are padded to. */
     static final int BLOCK = 32;
-    /** Rows of a panel of a weight. */
+    /** Rows of a panel of a weight that is multiplied whole; one whose rows are chosen has panels of one. */
     static final int PANEL = 16;
     private static final int ALIGNMENT = 128;
 
@@ -26,10 +26,10 @@ final class Sizes {
         return Math.toIntExact(align(cols, BLOCK));
     }
 
-    /** Bytes of a placed weight. */
-    static long weightBytes(Format format, int rows, int cols) {
+    /** Bytes of a placed weight in panels of that many rows. */
+    static long weightBytes(Format format, int rows, int cols, int panel) {
         int padded = Math.toIntExact(align(cols, unit(format)));
-        return Math.multiplyExact((long) ceil(rows, PANEL), align(PANEL * format.rowBytes(padded), ALIGNMENT));
+        return Math.multiplyExact((long) ceil(rows, panel), align(panel * format.rowBytes(padded), ALIGNMENT));
     }
 
     /** Columns that a row of a placed weight is a whole number of. */
