@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What all kernels share: strides, vector loads, warp reductions, packing.
 #pragma once
-#include <cuda_bf16.h>
+#include "ptx.cuh"
 #include <cuda_fp16.h>
-#include <stdint.h>
 
 typedef long long i64;
 
@@ -20,35 +19,6 @@ struct __align__(8) BlockScale {
     int sum;
 };
 
-// ---- loads
-
-/** Read-only loads of weights, as wide as their planes allow. */
-__device__ __forceinline__ uint4 stream16(const void* p) {
-    uint4 v;
-    asm("ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p));
-    return v;
-}
-__device__ __forceinline__ uint2 stream8(const void* p) {
-    uint2 v;
-    asm("ld.global.nc.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p));
-    return v;
-}
-__device__ __forceinline__ uint32_t stream4(const void* p) {
-    uint32_t v;
-    asm("ld.global.nc.u32 %0, [%1];" : "=r"(v) : "l"(p));
-    return v;
-}
-__device__ __forceinline__ uint16_t stream2(const void* p) {
-    uint16_t v;
-    asm("ld.global.nc.u16 %0, [%1];" : "=h"(v) : "l"(p));
-    return v;
-}
-__device__ __forceinline__ int stream1(const void* p) {
-    int v;
-    asm("ld.global.nc.s8 %0, [%1];" : "=r"(v) : "l"(p));
-    return v;
-}
-
 __device__ __forceinline__ float half_bits(uint32_t bits) { return __half2float(__ushort_as_half((unsigned short) bits)); }
 __device__ __forceinline__ float bfloat_bits(uint32_t bits) { return __uint_as_float(bits << 16); }
 
@@ -57,13 +27,6 @@ __device__ __forceinline__ float bfloat_bits(uint32_t bits) { return __uint_as_f
 __device__ __forceinline__ float warp_sum(float v) {
 #pragma unroll
     for (int d = 16; d > 0; d >>= 1) v = __fadd_rn(v, __shfl_xor_sync(~0u, v, d));
-    return v;
-}
-
-/** The larger one, NaN if either is: a block that holds a NaN is to show it. */
-__device__ __forceinline__ float max_nan(float a, float b) {
-    float v;
-    asm("max.NaN.f32 %0, %1, %2;" : "=f"(v) : "f"(a), "f"(b));
     return v;
 }
 
