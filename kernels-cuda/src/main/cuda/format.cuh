@@ -2,6 +2,8 @@
 // The kernels of one format, under the names of KERNELS.md.
 #pragma once
 #include "embed.cuh"
+#include "gemm_f32.cuh"
+#include "gemm_i8.cuh"
 #include "gemv.cuh"
 #include "place.cuh"
 
@@ -26,8 +28,12 @@
                           BlockScale* outS, int n, int cols) {                                                                                      \
         embed<F_##F>(index, offset, w, scale, add, out, outQ, outS, cols);                                                                          \
     }                                                                                                                                               \
-    PRODUCTS(F, F32, false)
+    PRODUCTS(F, F32, false)                                                                                                                         \
+    KERNEL(128) gemm_##F##_F32(PRODUCT_ARGUMENTS) {                                                                                                 \
+        gemm_f32<F_##F>(static_cast<const float*>(x), w, bias, add, y, rowOf, n, outs, cols, softCap);                                              \
+    }
 
 #define INTEGER_FORMAT(F) \
     FLOAT_FORMAT(F)       \
-    PRODUCTS(F, I8, true)
+    PRODUCTS(F, I8, true) \
+    KERNEL(128) gemm_##F##_I8(PRODUCT_ARGUMENTS) { gemm_i8<F_##F>(static_cast<const int8_t*>(x), xs, w, bias, add, y, rowOf, n, outs, cols, softCap); }

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Single-precision inputs: each number is split into two of tf32's 11 bits, and the three products that matter are added (Ootomo and Yokota, 2022), so
+// that sums are as good as in single precision. Weights of 16 bits are tf32 numbers already and need two products.
+#pragma once
+#include "gemm.cuh"
+
+constexpr int F32_STEP = 64, F32_LD = F32_STEP + 4; // four banks on from row to row: fragments are read without conflicts
+
+struct Split {
+    uint32_t high, low;
+};
+__device__ __forceinline__ Split split(float v) {
+    uint32_t high = (__float_as_uint(v) + 0x1000) & 0xffffe000;
+    return {high, __float_as_uint(v - __uint_as_float(high))};
+}
+
+template <class F>
+__device__ __forceinline__ void gemm_f32(const float* x, const uint8_t* w, const float* bias, const float* add, float* y, const int* rowOf, int n, int outs,
+                                         int cols, float softCap) {
+    constexpr bool SHORT = F::FLOAT && F::UNIT == 8; // F16, BF16
+    constexpr int PARTS = 32 / F::SUB;
+    __shared__ __align__(16) float tx[TILE][F32_LD], tw[TILE][F32_LD];
+    int ld = align32(cols), tid = threadIdx.x, warp = tid >> 5, lane = tid & 31, row0 = blockIdx.y * TILE;
+    TileWeights<F> weights(w, outs, cols);
+    typename F::Part loaded[PARTS];
+    bool has[PARTS];
+    auto fetch = [&](int col) {
+#pragma unroll
+        for (int i = 0; i < PARTS; i++) has[i] = weights.load(loaded[i], col + (tid >> 6) * 32 + i * F::SUB);
+    };
+    float sum[2][4][4] = {};
+    int mRow = (warp & 1) * 32, nRow = (warp >> 1) * 32, g = lane >> 2, t = lane & 3;
+    fetch(0);
+    for (int col = 0; col < ld; col += F32_STEP) {
+        __syncthreads();
+#pragma unroll
+        for (int i = 0; i < TILE * F32_STEP / 4 / GEMM_THREADS; i++) {
+            int r = (tid >> 4) + 8 * i, c = (tid & 15) * 4;
+            bool on = row0 + r < n && col + c < ld;
+            i64 from = on ? (i64) (rowOf ? rowOf[row0 + r] : row0 + r) * ld + col + c : 0;
+            copy_async(&tx[r][c], x + from, on);
+        }
+        copy_commit();
+#pragma unroll
+        for (int i = 0; i < PARTS; i++) {
+            float v[F::SUB] = {};
+            int at = (tid >> 6) * 32 + i * F::SUB;
+            if (has[i]) values_of<F>(loaded[i], (col + at) % F::UNIT / F::SUB, v);
+#pragma unroll
+            for (int c = 0; c < F::SUB; c += 4) *reinterpret_cast<float4*>(&tw[tid & 63][at + c]) = {v[c], v[c + 1], v[c + 2], v[c + 3]};
+        }
+        copy_wait<0>();
+        __syncthreads();
+        if (col + F32_STEP < ld) fetch(col + F32_STEP);
+#pragma unroll 2
+        for (int k = 0; k < F32_STEP; k += 8) {
+            uint32_t aHigh[2][4], aLow[2][4];
+#pragma unroll
+            for (int m = 0; m < 2; m++) {
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    Split s = split(tx[mRow + m * 16 + g + (i & 1) * 8][k + t + (i >> 1) * 4]);
+                    aHigh[m][i] = s.high, aLow[m][i] = s.low;
+                }
+            }
+#pragma unroll
+            for (int c = 0; c < 4; c++) {
+                Split b0 = split(tw[nRow + c * 8 + g][k + t]), b1 = split(tw[nRow + c * 8 + g][k + t + 4]);
+#pragma unroll
+                for (int m = 0; m < 2; m++) {
+                    mma_tf32(sum[m][c], aLow[m], b0.high, b1.high);
+                    if (!SHORT) mma_tf32(sum[m][c], aHigh[m], b0.low, b1.low);
+                    mma_tf32(sum[m][c], aHigh[m], b0.high, b1.high);
+                }
+            }
+        }
+    }
+#pragma unroll
+    for (int m = 0; m < 2; m++) {
+#pragma unroll
+        for (int c = 0; c < 4; c++) {
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                put_pair<F>(sum[m][c][2 * h], sum[m][c][2 * h + 1], row0 + mRow + m * 16 + h * 8 + g, blockIdx.x * TILE + nRow + c * 8 + 2 * t, w, bias, add, y,
+                            n, outs, cols, softCap);
+            }
+        }
+    }
+}
