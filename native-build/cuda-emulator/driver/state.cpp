@@ -94,9 +94,9 @@ void Driver::destroyContext(const std::shared_ptr<Context>& context) {
   contexts.erase(handle);
 }
 
-void Driver::report(const std::string& text) {
+void Driver::report(const std::string& text, bool aloud) {
   lastError_ = text;
-  std::fprintf(stderr, "lacuna emulator: %s\n", text.c_str());
+  if (aloud) std::fprintf(stderr, "lacuna emulator: %s\n", text.c_str());
 }
 
 void Driver::count(const std::string& json) {

@@ -174,8 +174,8 @@ class Driver {
   /// Ends a context with all that belongs to it.
   void destroyContext(const std::shared_ptr<Context>& context);
 
-  /// Says on standard error what went wrong, and keeps the text for lacunaEmulatorLastError.
-  void report(const std::string& text);
+  /// Keeps for lacunaEmulatorLastError what went wrong, and says it on standard error.
+  void report(const std::string& text, bool aloud = true);
   std::string lastError() const { return lastError_; }
   void count(const std::string& json);
   std::string takeCounts();

@@ -13,8 +13,8 @@ int unsupported(const char* name, std::atomic_flag& said) {
   using namespace lacuna::emulator::driver;
   Driver& driver = Driver::get();
   std::lock_guard hold(driver.lock);
-  const std::string text = std::string(name) + " is not supported by the emulator";
-  return said.test_and_set() ? NOT_SUPPORTED : fail(NOT_SUPPORTED, text);
+  driver.report(std::string(name) + " is not supported by the emulator", !said.test_and_set());
+  return NOT_SUPPORTED;
 }
 
 }  // namespace
