@@ -25,9 +25,11 @@ public final class MemoryException extends RuntimeException {
         String cure = context >= 64
                 ? "a context of " + context + " would fit (--ctx), or a smaller packing of the cache (--kv int8)"
                 : "the weights alone leave no room for a context: choose smaller weights (--weights Q4_0)";
-        return new MemoryException("the device has " + mb(available) + " MB free, and needed are " + mb(weights + cache + operands) + " MB: weights "
-                + mb(weights) + ", the cache of " + sizes.sessions() + " x " + sizes.context() + " tokens in " + sizes.kv() + " " + mb(cache)
-                + ", operands " + mb(operands) + "; " + cure + ", or --backend cpu");
+        return new MemoryException(
+                "the device has " + mb(available) + " MB free, and needed are " + mb(weights + cache + operands) + " MB: weights "
+                        + mb(weights) + ", the cache of " + sizes.sessions() + " x " + sizes.context() + " tokens in " + sizes.kv() + " "
+                        + mb(cache)
+                        + ", operands " + mb(operands) + "; " + cure + ", or --backend cpu");
     }
 
     private MemoryException(String message) {

@@ -98,7 +98,8 @@ final class ModelOptions {
     Options options(Console console) {
         if (context < 0) throw new Exit.UsageException("--ctx must be positive, not " + context);
         int[] keep = layers.isEmpty() ? null : layers.stream().mapToInt(Integer::intValue).toArray();
-        return new Options(context, 1, new OpsOptions(threads, kernels, isa, strict, backend), kvType(), policy(), format(), keep, template, told(),
+        return new Options(context, 1, new OpsOptions(threads, kernels, isa, strict, backend), kvType(), policy(), format(), keep, template,
+                told(),
                 Meter.bytes(console));
     }
 

@@ -86,8 +86,9 @@ public final class Backends {
                 .sorted(Comparator.comparingInt((Found f) -> f.tier.score()).reversed()).toList();
         String wanted = options.kernels();
         if (wanted != null) {
-            Found named = all.stream().filter(f -> f.tier.name().equals(wanted)).findFirst().orElseThrow(() -> new UnsupportedKernelException(
-                    "there are no kernels '" + wanted + "'; there are " + all.stream().map(f -> f.tier.name()).toList()));
+            Found named = all.stream().filter(f -> f.tier.name().equals(wanted)).findFirst()
+                    .orElseThrow(() -> new UnsupportedKernelException(
+                            "there are no kernels '" + wanted + "'; there are " + all.stream().map(f -> f.tier.name()).toList()));
             String why = named.tier.why();
             if (why != null) throw new UnsupportedKernelException("kernels '" + wanted + "' cannot run here: " + why);
             return named;

@@ -47,6 +47,15 @@ public abstract class OpsConformance extends RowSetConformance {
     @Override
     protected abstract Ops open(int threads);
 
+    /**
+     * Whether a case is played. Kernels that are emulated leave some out, by a rule that leaves none of any operation, format and input out altogether.
+     *
+     * @param what the operation, its format and its input up to the first comma, then sizes
+     */
+    protected boolean plays(String what) {
+        return true;
+    }
+
     @BeforeAll
     static void printSeed() {
         System.out.println("conformance: repeat with -Dlacuna.test.seed=" + SEED);
@@ -64,7 +73,12 @@ public abstract class OpsConformance extends RowSetConformance {
         agree(what, limits, expected, open(3), play);
     }
 
-    private static void agree(String what, Limits limits, Ops expected, Ops actual, Consumer<Stage> play) {
+    private void agree(String what, Limits limits, Ops expected, Ops actual, Consumer<Stage> play) {
+        if (!plays(what)) {
+            expected.close();
+            actual.close();
+            return;
+        }
         String where = what + " (-Dlacuna.test.seed=" + SEED + ")";
         long seed = SEED + what.hashCode();
         try (Stage reference = new Stage(expected, limits, seed); Stage tested = new Stage(actual, limits, seed)) {

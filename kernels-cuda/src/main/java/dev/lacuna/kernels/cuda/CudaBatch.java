@@ -57,7 +57,8 @@ final class CudaBatch {
             for (int i = 0; i < key.kvBlocks(); i++) all[at++] = b.block(s, i * KvSpec.BLOCK);
         }
         ops.staging().upload(address, (long) n * Integer.BYTES, Integer.BYTES,
-                (from, part) -> MemorySegment.copy(all, (int) from / Integer.BYTES, part, ValueLayout.JAVA_INT, 0, (int) part.byteSize() / Integer.BYTES));
+                (from, part) -> MemorySegment.copy(all, (int) from / Integer.BYTES, part, ValueLayout.JAVA_INT, 0,
+                        (int) part.byteSize() / Integer.BYTES));
     }
 
     void end() {

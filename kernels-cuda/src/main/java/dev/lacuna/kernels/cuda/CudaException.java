@@ -25,14 +25,17 @@ public final class CudaException extends RuntimeException {
 
     private static String advice(int code) {
         return switch (code) {
-            case CUresult.CUDA_ERROR_OUT_OF_MEMORY -> " (choose a smaller context, --kv int8, a smaller --weights format, or --backend cpu)";
-            case CUresult.CUDA_ERROR_NO_DEVICE -> " (is the device visible? see nvidia-smi, CUDA_VISIBLE_DEVICES; in containers --gpus all)";
+            case CUresult.CUDA_ERROR_OUT_OF_MEMORY ->
+                " (choose a smaller context, --kv int8, a smaller --weights format, or --backend cpu)";
+            case CUresult.CUDA_ERROR_NO_DEVICE ->
+                " (is the device visible? see nvidia-smi, CUDA_VISIBLE_DEVICES; in containers --gpus all)";
             case CUresult.CUDA_ERROR_NO_BINARY_FOR_GPU, CUresult.CUDA_ERROR_INVALID_PTX, CUresult.CUDA_ERROR_UNSUPPORTED_PTX_VERSION ->
                 " (the driver is too old for these kernels: install " + Driver.LEAST_DRIVER + ", or use --backend cpu)";
             case CUresult.CUDA_ERROR_ILLEGAL_ADDRESS, CUresult.CUDA_ERROR_LAUNCH_FAILED, CUresult.CUDA_ERROR_MISALIGNED_ADDRESS,
                     CUresult.CUDA_ERROR_ILLEGAL_INSTRUCTION, CUresult.CUDA_ERROR_ASSERT ->
                 " (a kernel is broken and the device's context with it: start again with --backend cpu, and report this)";
-            case CUresult.CUDA_ERROR_SYSTEM_DRIVER_MISMATCH -> " (the kernel module and libcuda.so.1 are of different versions: reboot or reinstall)";
+            case CUresult.CUDA_ERROR_SYSTEM_DRIVER_MISMATCH ->
+                " (the kernel module and libcuda.so.1 are of different versions: reboot or reinstall)";
             default -> "";
         };
     }

@@ -129,7 +129,8 @@ final class CudaKvPool implements KvPool {
         float[] scales = new float[heads * BLOCK];
         long s = scaleBytes(layer);
         ops.staging().download(scalesOf[layer] + block * s, s, 1,
-                (from, part) -> MemorySegment.copy(part, ValueLayout.JAVA_FLOAT, 0, scales, (int) from / Float.BYTES, (int) part.byteSize() / Float.BYTES));
+                (from, part) -> MemorySegment.copy(part, ValueLayout.JAVA_FLOAT, 0, scales, (int) from / Float.BYTES,
+                        (int) part.byteSize() / Float.BYTES));
         int row = size * valueBytes();
         ops.staging().download(of[layer] + block * blockBytes(layer), blockBytes(layer), row, (from, part) -> {
             for (long at = 0; at < part.byteSize(); at += row) {

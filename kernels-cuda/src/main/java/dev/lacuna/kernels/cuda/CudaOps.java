@@ -135,9 +135,13 @@ final class CudaOps implements Ops {
             for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
                 if (takes(t.format(), use, input)) continue;
                 List<Format> others = Format.ALL.stream().filter(o -> takes(o, use, input)).toList();
-                throw new UnsupportedKernelException(t.name() + " is " + t.format() + ": there is no CUDA kernel of " + t.format() + " with " + input
-                        + " inputs for " + use + "; " + (others.isEmpty() ? "" : "re-encode it at load with --weights " + others.getFirst()
-                                + " (or one of " + others + "), ") + "or use other kernels (--kernels native)");
+                throw new UnsupportedKernelException(t.name() + " is " + t.format() + ": there is no CUDA kernel of " + t.format()
+                        + " with " + input
+                        + " inputs for " + use + "; " + (others.isEmpty()
+                                ? ""
+                                : "re-encode it at load with --weights " + others.getFirst()
+                                        + " (or one of " + others + "), ")
+                        + "or use other kernels (--kernels native)");
             }
         }
     }
@@ -146,7 +150,8 @@ final class CudaOps implements Ops {
         Format f = t.format();
         long rowBytes = f.rowBytes(t.cols());
         if (rowBytes > Staging.HALF) {
-            throw new UnsupportedKernelException(t.name() + " has rows of " + rowBytes + " bytes; the CUDA backend takes at most " + Staging.HALF);
+            throw new UnsupportedKernelException(
+                    t.name() + " has rows of " + rowBytes + " bytes; the CUDA backend takes at most " + Staging.HALF);
         }
         int panel = uses.contains(Use.ROWS) || uses.contains(Use.COLUMNS) ? 1 : Sizes.PANEL;
         long bytes = Sizes.weightBytes(f, t.rows(), t.cols(), panel);
@@ -190,8 +195,9 @@ final class CudaOps implements Ops {
     public KvPool kv(KvSpec spec, int blocks) {
         device.enter();
         if (spec.headSize() > MOST_HEAD) {
-            throw new UnsupportedKernelException("heads of " + spec.headSize() + " values: the CUDA kernels of attention take at most " + MOST_HEAD
-                    + "; use --backend cpu");
+            throw new UnsupportedKernelException(
+                    "heads of " + spec.headSize() + " values: the CUDA kernels of attention take at most " + MOST_HEAD
+                            + "; use --backend cpu");
         }
         decisions.cache(spec.type());
         return new CudaKvPool(spec, blocks, this);
@@ -275,6 +281,16 @@ final class CudaOps implements Ops {
         return input instanceof Input.I8 ? "I8" : "F32";
     }
 
+    /** As the kernels number them. */
+    private static int code(Activation f) {
+        return switch (f) {
+            case SILU -> 0;
+            case GELU_TANH -> 1;
+            case GELU_ERF -> 2;
+            case RELU -> 3;
+        };
+    }
+
     /** What of a kernel's name says for how many rows it is. */
     private static String count(int rows) {
         return rows == 1 ? "1" : "8";
@@ -294,12 +310,14 @@ final class CudaOps implements Ops {
         int rows = batch.rows();
         long added = 0;
         if (learned != null) {
-            added = to.room().scratch("positions of " + to.cols() + " columns", (long) to.room().limits().rows() * to.stride() * Float.BYTES);
+            added = to.room().scratch("positions of " + to.cols() + " columns",
+                    (long) to.room().limits().rows() * to.stride() * Float.BYTES);
             Launch l = launch(learned.module(), "embed_" + learned.format()).at(batch.positions()).number(e.offset()).at(learned.address())
                     .real(1).at(0).at(added).at(0).at(0).number(rows).number(to.cols());
             wide(l, to.stride(), rows);
         }
-        Launch l = launch(table.module(), "embed_" + table.format()).at(batch.ids()).number(0).at(table.address()).real(e.scale()).at(added);
+        Launch l = launch(table.module(), "embed_" + table.format()).at(batch.ids()).number(0).at(table.address()).real(e.scale())
+                .at(added);
         wide(to.output(l, rows).number(rows).number(to.cols()), to.stride(), rows);
         written(x);
     }
@@ -334,7 +352,7 @@ final class CudaOps implements Ops {
         CudaAct to = (CudaAct) out;
         int rows = batch.rows();
         Launch l = launch("activate", "activate").at(((CudaAct) gate).floats()).at(up == null ? 0 : ((CudaAct) up).floats());
-        wide(to.output(l, rows).number(rows).number(to.cols()).number(f.ordinal()), to.stride(), rows);
+        wide(to.output(l, rows).number(rows).number(to.cols()).number(code(f)), to.stride(), rows);
         written(out);
     }
 
@@ -375,11 +393,13 @@ final class CudaOps implements Ops {
         long maxima = to.room().scratch(key + ", maxima", parts * 2 * Float.BYTES);
         HeadGroups.Group group = groups.of(a, kvHeads);
         Launch l = launch("attend", "attend_" + pool.spec().type()).at(((CudaAct) q).floats());
-        pool.layer(l, layer).at(batch.positions()).at(batch.sequences()).at(batch.table()).at(group.start()).at(group.heads()).at(sums).at(maxima)
+        pool.layer(l, layer).at(batch.positions()).at(batch.sequences()).at(batch.table()).at(group.start()).at(group.heads()).at(sums)
+                .at(maxima)
                 .number(rows).number(kvBlocks).number(a.heads()).number(kvHeads).number(a.headSize()).real(a.scale()).number(a.window())
                 .real(a.softCap()).number(splits).grid(kvHeads, rows, splits, 128);
         Launch merge = launch("attend", "attend_merge").at(sums).at(maxima).at(batch.positions()).at(batch.sequences()).at(0);
-        wide(to.output(merge, rows).number(rows).number(a.heads()).number(a.headSize()).number(a.window()).number(splits), to.stride(), rows);
+        wide(to.output(merge, rows).number(rows).number(a.heads()).number(a.headSize()).number(a.window()).number(splits), to.stride(),
+                rows);
         written(out);
     }
 
@@ -436,7 +456,8 @@ final class CudaOps implements Ops {
     @Override
     public void select(Act scores, float threshold, RowSet out) {
         CudaRowSet to = (CudaRowSet) out;
-        launch("select", "select_above").at(((CudaAct) scores).floats()).at(batch.sequences()).real(threshold).at(to.active()).at(to.count())
+        launch("select", "select_above").at(((CudaAct) scores).floats()).at(batch.sequences()).real(threshold).at(to.active())
+                .at(to.count())
                 .number(batch.rows()).number(scores.cols()).number(to.capacity()).grid(1, 1, 1, 1024);
     }
 
@@ -528,7 +549,7 @@ final class CudaOps implements Ops {
         CudaAct in = (CudaAct) x;
         Launch l = launch(wg.module(), ffnKernel(wg, rows)).at(in.input(rows)).at(in.inputScales(rows)).at(wg.address()).at(wu.address())
                 .at(CudaValues.of(g.gate().bias())).at(CudaValues.of(g.up().bias()));
-        ((CudaAct) hidden).output(l, rows).number(rows).number(wg.rows()).number(wg.cols()).number(g.activation().ordinal())
+        ((CudaAct) hidden).output(l, rows).number(rows).number(wg.rows()).number(wg.cols()).number(code(g.activation()))
                 .grid(Sizes.ceil(wg.rows(), 32), 1, 1, THREADS);
         written(hidden);
         linear(hidden, g.down(), delta);
@@ -562,7 +583,8 @@ final class CudaOps implements Ops {
                 int first = Math.toIntExact(from / Float.BYTES / stride);
                 int n = Math.toIntExact(part.byteSize() / Float.BYTES / stride);
                 for (int r = 0; r < n; r++) {
-                    MemorySegment.copy(v, (first + r) * to.cols(), part, ValueLayout.JAVA_FLOAT, (long) r * stride * Float.BYTES, to.cols());
+                    MemorySegment.copy(v, (first + r) * to.cols(), part, ValueLayout.JAVA_FLOAT, (long) r * stride * Float.BYTES,
+                            to.cols());
                 }
             });
         }
@@ -610,8 +632,9 @@ final class CudaOps implements Ops {
 
     private int[] ints(long address, int n) {
         int[] out = new int[n];
-        staging.download(address, (long) n * Integer.BYTES, Integer.BYTES, (at, part) -> MemorySegment.copy(part, ValueLayout.JAVA_INT, 0, out,
-                Math.toIntExact(at / Integer.BYTES), Math.toIntExact(part.byteSize() / Integer.BYTES)));
+        staging.download(address, (long) n * Integer.BYTES, Integer.BYTES,
+                (at, part) -> MemorySegment.copy(part, ValueLayout.JAVA_INT, 0, out,
+                        Math.toIntExact(at / Integer.BYTES), Math.toIntExact(part.byteSize() / Integer.BYTES)));
         return out;
     }
 

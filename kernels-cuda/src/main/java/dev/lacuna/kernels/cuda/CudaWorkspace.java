@@ -64,7 +64,8 @@ final class CudaWorkspace implements Workspace {
     @Override
     public RowSet rowSet(int capacity) {
         ops.device().enter();
-        if (ops.gathers().isEmpty()) throw new UnsupportedKernelException("this build has no CUDA kernels that gather rows; use --kernels native");
+        if (ops.gathers().isEmpty())
+            throw new UnsupportedKernelException("this build has no CUDA kernels that gather rows; use --kernels native");
         return new CudaRowSet(capacity, this);
     }
 

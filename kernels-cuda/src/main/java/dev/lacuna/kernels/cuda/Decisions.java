@@ -26,7 +26,8 @@ final class Decisions {
         if (uses.contains(Use.COLUMNS)) add("columns", format.name(), "columns_" + format, "chosen rows, each one run of bytes");
         if (uses.contains(Use.ROWS)) {
             for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
-                add("rows", format + " x " + input, "rows_" + format + (input instanceof Input.I8 ? "_I8" : "_F32"), "chosen rows, each one run of bytes");
+                add("rows", format + " x " + input, "rows_" + format + (input instanceof Input.I8 ? "_I8" : "_F32"),
+                        "chosen rows, each one run of bytes");
             }
         }
         if (!uses.contains(Use.PRODUCT)) return;

@@ -44,7 +44,7 @@ final class Device implements AutoCloseable {
             check(JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING), "cuStreamCreate");
             multiprocessors = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
         } catch (Throwable t) {
-            int ignored = JCudaDriver.cuDevicePrimaryCtxRelease(device);
+            int _ = JCudaDriver.cuDevicePrimaryCtxRelease(device);
             throw t;
         }
     }

@@ -147,8 +147,9 @@ final class Driver {
         String name = text.getString(0);
         boolean emulated = name.equals(EMULATED_NAME);
         if (emulated && !asked) {
-            return Found.not("the libcuda.so.1 that was found is the emulated one, which is for tests: take it off the library path, or ask for it"
-                    + " with -D" + EMULATOR + "=PATH");
+            return Found.not(
+                    "the libcuda.so.1 that was found is the emulated one, which is for tests: take it off the library path, or ask for it"
+                            + " with -D" + EMULATOR + "=PATH");
         }
         if (asked && !emulated) return Found.not("-D" + EMULATOR + " was given, and the device is " + name + ", which is not emulated");
         int major = calls.number("cuDeviceGetAttribute", MAJOR, device);
@@ -197,7 +198,7 @@ final class Driver {
             MemorySegment text = scratch.allocate(4096);
             MethodHandle handle = Linker.nativeLinker().downcallHandle(at.get(),
                     FunctionDescriptor.of(ValueLayout.JAVA_LONG, ValueLayout.ADDRESS, ValueLayout.JAVA_LONG));
-            long unused = (long) handle.invokeExact(text, 4096L);
+            long _ = (long) handle.invokeExact(text, 4096L);
             return text.getString(0);
         } catch (Throwable e) {
             return "";

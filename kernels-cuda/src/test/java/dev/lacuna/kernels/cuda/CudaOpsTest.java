@@ -112,7 +112,8 @@ class CudaOpsTest {
             assertTrue(e.getMessage().contains("blk.0.big (4096 x 4096 in F16)") && e.getMessage().contains("--weights"), e.getMessage());
             KvSpec spec = new KvSpec(new int[]{8, 8}, 64, KvType.F16);
             DeviceMemoryException kv = assertThrows(DeviceMemoryException.class, () -> ops.kv(spec, 1000));
-            assertTrue(kv.getMessage().contains("the cache of 31968 tokens in F16") && kv.getMessage().contains("--kv int8"), kv.getMessage());
+            assertTrue(kv.getMessage().contains("the cache of 31968 tokens in F16") && kv.getMessage().contains("--kv int8"),
+                    kv.getMessage());
         }
     }
 

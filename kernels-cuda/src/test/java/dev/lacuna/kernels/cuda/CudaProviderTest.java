@@ -64,7 +64,8 @@ class CudaProviderTest {
         assumeTrue(said.contains("libcuda.so.1 was not found"), () -> "skipped: this machine has a driver: " + said);
         assertTrue(said.contains("backend: backend 'cuda' cannot run here: no NVIDIA driver is here"), said);
         assertFalse(said.contains("default: cuda"), "the engine goes on with the CPU: " + said);
-        assertTrue(said.contains("dev.lacuna.kernels.cuda.Driver ") && !said.contains("jcuda.driver.JCudaDriver "), "JCuda was not touched");
+        assertTrue(said.contains("dev.lacuna.kernels.cuda.Driver ") && !said.contains("jcuda.driver.JCudaDriver "),
+                "JCuda was not touched");
     }
 
     @Test

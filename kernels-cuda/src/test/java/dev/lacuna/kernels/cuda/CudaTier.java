@@ -14,7 +14,8 @@ final class CudaTier {
     /** The tier's name; ends a test as skipped where the build made no kernels or no emulator. */
     static String name() {
         String library = System.getProperty(Driver.EMULATOR, "");
-        assumeTrue(Files.isRegularFile(Path.of(library)), () -> "skipped: there is no emulated driver " + library + " (g++ and cmake make it)");
+        assumeTrue(Files.isRegularFile(Path.of(library)),
+                () -> "skipped: there is no emulated driver " + library + " (g++ and cmake make it)");
         assumeTrue(Driver.class.getResource(Driver.KERNELS + "kernels.txt") != null,
                 "skipped: this build has no CUDA kernels (nvcc on the PATH, or pip to fetch it)");
         return CudaProvider.CUDA;
