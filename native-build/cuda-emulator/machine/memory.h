@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <shared_mutex>
+
+#include "../machine.h"
+
+namespace lacuna::emulator {
+
+struct Memory::State {
+  struct Allocation {
+    std::size_t bytes;
+    bool host;
+  };
+
+  std::byte* arena = nullptr;        ///< reserved addresses; pages appear when touched
+  std::size_t arenaBytes = 0;
+  std::uint8_t* written = nullptr;   ///< one bit for each byte of the arena
+  std::size_t used = 0;
+  std::size_t top = 0;               ///< first never used byte of the arena
+  std::map<Address, Allocation> live;
+  std::map<Address, std::size_t> freed;
+  mutable std::shared_mutex mutex;
+  std::atomic<std::uint64_t> version{1};  ///< grows when a range ends, so that caches of ranges notice
+
+  ~State();
+  bool inArena(Address a) const { return a - reinterpret_cast<Address>(arena) < arenaBytes; }
+  void markWritten(Address a, std::size_t bytes);
+  void clearWritten(Address a, std::size_t bytes);
+  /// The first unwritten byte of the range, or 0.
+  Address unwritten(Address a, std::size_t bytes) const;
+  /// What lies at an address outside all live ranges, for a message.
+  std::string explain(Address a) const;
+  std::string check(Address a, std::size_t bytes, const char* what) const;
+};
+
+}  // namespace lacuna::emulator
