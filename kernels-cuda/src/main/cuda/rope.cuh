@@ -38,8 +38,8 @@ template <class T> __device__ __forceinline__ void rope_head(const RopeArguments
         bool split = p < rotating && !a.interleaved;
         first[i] = split ? p : 2 * p;
         second[i] = split ? p + rotating : 2 * p + 1;
-        x[i] = first[i] < size ? from[first[i]] : 0;
-        y[i] = second[i] < size ? from[second[i]] : 0;
+        x[i] = first[i] < size ? __ldcg(from + first[i]) : 0; // in the fused kernel other multiprocessors wrote it
+        y[i] = second[i] < size ? __ldcg(from + second[i]) : 0;
         square += x[i] * x[i] + y[i] * y[i];
     }
     if (!isV && gain) {
