@@ -12,7 +12,7 @@ __device__ __forceinline__ void ffn(const void* x, const BlockScale* xs, const u
     int half = warp & 1, part = warp >> 1, panel = blockIdx.x * 2 + half;
     int rows[N];
     input_rows<N>(nullptr, 0, m, align32(cols), rows);
-#pragma unroll
+#pragma unroll 1
     for (int matrix = 0; matrix < 2; matrix++) {
         float sum[N] = {};
         if (panel * 16 < width) {

@@ -26,24 +26,45 @@ template <class F> struct TileWeights {
     }
 };
 
-/** Writes a pair of neighbouring outputs of one row. */
+constexpr int OUT_LD = TILE + 4;
+
+/** A warp's sums go through shared memory, so that rows are finished and written four outputs a lane. */
 template <class F>
-__device__ __forceinline__ void put_pair(float a, float b, int row, int out, const uint8_t* w, const float* bias, const float* add, float* y, int n, int outs,
-                                         int cols, float softCap) {
-    if (row >= n || out >= outs) return;
-    float v[2] = {a, b};
-    int units = units_of<F>(cols);
-    i64 at = (i64) row * align32(outs) + out;
+__device__ __forceinline__ void finish(const float (&sum)[2][4][4], float (*out)[OUT_LD], const uint8_t* w, const float* bias, const float* add, float* y,
+                                       int n, int outs, int cols, float softCap) {
+    int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, mRow = (warp & 1) * 32 + (lane >> 2), nRow = (warp >> 1) * 32 + 2 * (lane & 3);
+    __syncthreads();
 #pragma unroll
-    for (int i = 0; i < 2; i++) {
-        if (out + i >= outs) {
-            v[i] = 0;
-            continue;
+    for (int m = 0; m < 2; m++) {
+#pragma unroll
+        for (int c = 0; c < 4; c++) {
+            *reinterpret_cast<float2*>(&out[mRow + m * 16][nRow + c * 8]) = {sum[m][c][0], sum[m][c][1]};
+            *reinterpret_cast<float2*>(&out[mRow + m * 16 + 8][nRow + c * 8]) = {sum[m][c][2], sum[m][c][3]};
         }
-        if (F::ROW_SCALE) v[i] *= row_scale<F>(w + ((out + i) >> 4) * panel_bytes<F, 16>(units), units * 16, (out + i) & 15);
-        if (bias) v[i] += bias[out + i];
-        v[i] = soft_cap(v[i], softCap);
-        if (add) v[i] += add[at + i];
     }
-    *reinterpret_cast<float2*>(y + at) = {v[0], v[1]};
+    __syncthreads();
+    int units = units_of<F>(cols), ld = align32(outs), col = (threadIdx.x & 15) * 4, to = blockIdx.x * TILE + col;
+    if (to >= outs) return;
+    float4 b = bias ? *reinterpret_cast<const float4*>(bias + to) : float4{0, 0, 0, 0}, scale = {1, 1, 1, 1};
+    if (F::ROW_SCALE) { // four neighbours share a panel; rows of its padding have scale zero
+        const uint8_t* panel = w + (to >> 4) * panel_bytes<F, 16>(units);
+        scale = {row_scale<F>(panel, units * 16, to & 15), row_scale<F>(panel, units * 16, (to & 15) + 1), row_scale<F>(panel, units * 16, (to & 15) + 2),
+                 row_scale<F>(panel, units * 16, (to & 15) + 3)};
+    }
+#pragma unroll 1
+    for (int r = threadIdx.x >> 4; r < TILE && blockIdx.y * TILE + r < n; r += GEMM_THREADS / 16) {
+        float4 v = *reinterpret_cast<float4*>(&out[r][col]);
+        v = {v.x * scale.x + b.x, v.y * scale.y + b.y, v.z * scale.z + b.z, v.w * scale.w + b.w};
+        if (softCap != 0.f) v = {soft_cap(v.x, softCap), soft_cap(v.y, softCap), soft_cap(v.z, softCap), soft_cap(v.w, softCap)};
+        i64 at = (i64) (blockIdx.y * TILE + r) * ld + to;
+        if (add) {
+            float4 a = *reinterpret_cast<const float4*>(add + at);
+            v = {v.x + a.x, v.y + a.y, v.z + a.z, v.w + a.w};
+        }
+        // padding stays zero, even behind a NaN
+        if (to + 1 >= outs) v.y = 0;
+        if (to + 2 >= outs) v.z = 0;
+        if (to + 3 >= outs) v.w = 0;
+        *reinterpret_cast<float4*>(y + at) = v;
+    }
 }

@@ -4,7 +4,7 @@
 #pragma once
 #include "gemm.cuh"
 
-constexpr int F32_STEP = 64, F32_LD = F32_STEP + 4; // four banks on from row to row: fragments are read without conflicts
+constexpr int F32_STEP = TILE, F32_LD = OUT_LD; // four banks on from row to row: fragments are read without conflicts
 
 struct Split {
     uint32_t high, low;
@@ -52,7 +52,7 @@ __device__ __forceinline__ void gemm_f32(const float* x, const uint8_t* w, const
         copy_wait<0>();
         __syncthreads();
         if (col + F32_STEP < ld) fetch(col + F32_STEP);
-#pragma unroll 2
+#pragma unroll 1
         for (int k = 0; k < F32_STEP; k += 8) {
             uint32_t aHigh[2][4], aLow[2][4];
 #pragma unroll
@@ -75,15 +75,5 @@ __device__ __forceinline__ void gemm_f32(const float* x, const uint8_t* w, const
             }
         }
     }
-#pragma unroll
-    for (int m = 0; m < 2; m++) {
-#pragma unroll
-        for (int c = 0; c < 4; c++) {
-#pragma unroll
-            for (int h = 0; h < 2; h++) {
-                put_pair<F>(sum[m][c][2 * h], sum[m][c][2 * h + 1], row0 + mRow + m * 16 + h * 8 + g, blockIdx.x * TILE + nRow + c * 8 + 2 * t, w, bias, add, y,
-                            n, outs, cols, softCap);
-            }
-        }
-    }
+    finish<F>(sum, tx, w, bias, add, y, n, outs, cols, softCap);
 }

@@ -7,11 +7,16 @@ constexpr int I8_STEP = 64, I8_STAGES = 3, I8_BLOCKS = I8_STEP / 32;
 constexpr int SUM_ZERO = 0x4b400000; // 1.5 * 2^23: an integer added to it is a float without a conversion
 constexpr float SUM_BIAS = 12582912.f;
 
-struct __align__(16) I8Tile {
+struct __align__(16) I8Stages {
     int8_t x[I8_STAGES][TILE * I8_STEP];          // [row][piece of 16 ^ (row / 2 & 3)]: neither copies nor ldmatrix meet in a bank
     int8_t w[2][I8_STEP / 16][TILE][16];          // [piece][row]
     float2 xScale[2][I8_BLOCKS][TILE];            // scale, scale * sum
     float2 wScale[2][I8_BLOCKS][TILE];            // scale, minimum (or the scale of the second half)
+};
+
+union I8Tile {
+    I8Stages stages;
+    float out[TILE][OUT_LD];
 };
 
 template <class F> constexpr bool WIDE = F::BYTES > F::UNIT; // codes of eight bits cannot have their zero point subtracted in a byte
@@ -21,6 +26,7 @@ template <class F>
 __device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, const uint8_t* w, const float* bias, const float* add, float* y,
                                         const int* rowOf, int n, int outs, int cols, float softCap) {
     __shared__ I8Tile tile;
+    I8Stages& stages = tile.stages;
     int ld = align32(cols), blocks = ld / 32, steps = ceil_div(ld, I8_STEP), tid = threadIdx.x, warp = tid >> 5, lane = tid & 31;
     int row0 = blockIdx.y * TILE;
 
@@ -36,7 +42,7 @@ __device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, c
             for (int i = 0; i < 2; i++) {
                 int r = (tid >> 2) + 32 * i, piece = tid & 3, col = step * I8_STEP + piece * 16;
                 bool on = copied[i] >= 0 && col < ld;
-                copy_async(tile.x[step % I8_STAGES] + r * I8_STEP + (piece ^ (r >> 1 & 3)) * 16, x + (on ? (i64) copied[i] * ld + col : 0), on);
+                copy_async(stages.x[step % I8_STAGES] + r * I8_STEP + (piece ^ (r >> 1 & 3)) * 16, x + (on ? (i64) copied[i] * ld + col : 0), on);
             }
         }
         copy_commit();
@@ -59,16 +65,16 @@ __device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, c
             for (int i = 0; i < 8; i++) b.q[i] = ((b.q[i] | 0x80808080) - zero) ^ 0x80808080;
         }
         if (F::ZERO && WIDE<F>) b.min = -b.scale * (float) b.zero;
-        *reinterpret_cast<uint4*>(tile.w[to][2 * part][r]) = {b.q[0], b.q[1], b.q[2], b.q[3]};
-        *reinterpret_cast<uint4*>(tile.w[to][2 * part + 1][r]) = {b.q[4], b.q[5], b.q[6], b.q[7]};
-        tile.wScale[to][part][r] = {b.scale, F::HALVES ? b.scale1 : b.min};
-        tile.xScale[to][part][r] = {scale.scale, scale.scale * (float) scale.sum};
+        *reinterpret_cast<uint4*>(stages.w[to][2 * part][r]) = {b.q[0], b.q[1], b.q[2], b.q[3]};
+        *reinterpret_cast<uint4*>(stages.w[to][2 * part + 1][r]) = {b.q[4], b.q[5], b.q[6], b.q[7]};
+        stages.wScale[to][part][r] = {b.scale, F::HALVES ? b.scale1 : b.min};
+        stages.xScale[to][part][r] = {scale.scale, scale.scale * (float) scale.sum};
     };
 
     float sum[2][4][4] = {};
     int mRow = (warp & 1) * 32, nRow = (warp >> 1) * 32, g = lane >> 2, t = lane & 3;
     auto compute = [&](int step) {
-        const int8_t* tx = tile.x[step % I8_STAGES];
+        const int8_t* tx = stages.x[step % I8_STAGES];
         int from = step & 1;
 #pragma unroll
         for (int block = 0; block < I8_BLOCKS; block++) {
@@ -81,18 +87,18 @@ __device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, c
 #pragma unroll
             for (int pair = 0; pair < 2; pair++) {
                 uint32_t v[4];
-                load_matrices(v, tile.w[from][2 * block + (lane >> 3 & 1)][nRow + pair * 16 + (lane >> 4) * 8 + (lane & 7)]);
+                load_matrices(v, stages.w[from][2 * block + (lane >> 3 & 1)][nRow + pair * 16 + (lane >> 4) * 8 + (lane & 7)]);
                 b[2 * pair][0] = v[0], b[2 * pair][1] = v[1], b[2 * pair + 1][0] = v[2], b[2 * pair + 1][1] = v[3];
             }
             float2 xScale[2][2];
 #pragma unroll
             for (int m = 0; m < 2; m++) {
-                xScale[m][0] = tile.xScale[from][block][mRow + m * 16 + g];
-                xScale[m][1] = tile.xScale[from][block][mRow + m * 16 + g + 8];
+                xScale[m][0] = stages.xScale[from][block][mRow + m * 16 + g];
+                xScale[m][1] = stages.xScale[from][block][mRow + m * 16 + g + 8];
             }
 #pragma unroll
             for (int c = 0; c < 4; c++) {
-                float4 two = *reinterpret_cast<const float4*>(&tile.wScale[from][block][nRow + c * 8 + 2 * t]);
+                float4 two = *reinterpret_cast<const float4*>(&stages.wScale[from][block][nRow + c * 8 + 2 * t]);
                 float wScale[2] = {two.x, two.z}, other[2] = {two.y, two.w};
 #pragma unroll
                 for (int m = 0; m < 2; m++) {
@@ -130,15 +136,5 @@ __device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, c
         copy_x(step + 2);
         compute(step);
     }
-#pragma unroll
-    for (int m = 0; m < 2; m++) {
-#pragma unroll
-        for (int c = 0; c < 4; c++) {
-#pragma unroll
-            for (int h = 0; h < 2; h++) {
-                put_pair<F>(sum[m][c][2 * h], sum[m][c][2 * h + 1], row0 + mRow + m * 16 + h * 8 + g, blockIdx.x * TILE + nRow + c * 8 + 2 * t, w, bias, add, y,
-                            n, outs, cols, softCap);
-            }
-        }
-    }
+    finish<F>(sum, tile.out, w, bias, add, y, n, outs, cols, softCap);
 }

@@ -52,9 +52,5 @@ __device__ __forceinline__ void qkv(const void* x, const BlockScale* xs, const u
     __syncthreads();
     if (!complete) return;
     __threadfence();
-    if (warp < m) {
-        if (kvType == 0) rope_head<float>(a, q, k, v, warp, head);
-        else if (kvType == 1) rope_head<__half>(a, q, k, v, warp, head);
-        else rope_head<int8_t>(a, q, k, v, warp, head);
-    }
+    if (warp < m) rope_head(a, kvType, q, k, v, warp, head);
 }

@@ -16,12 +16,8 @@ struct RopeArguments {
 
 constexpr int PAIRS = 4; // of a lane: heads of at most 256
 
-__device__ __forceinline__ void store(float* row, int i, float v, float) { row[i] = v; }
-__device__ __forceinline__ void store(__half* row, int i, float v, float) { row[i] = __float2half_rn(v); }
-__device__ __forceinline__ void store(int8_t* row, int i, float v, float inverse) { row[i] = (int8_t) code(v, inverse); }
-
-/** head: query heads first, then key heads, then value heads. */
-template <class T> __device__ __forceinline__ void rope_head(const RopeArguments& a, float* q, float* k, const float* v, int row, int head) {
+/** head: query heads first, then key heads, then value heads; kvType: KvType's number. */
+__device__ __forceinline__ void rope_head(const RopeArguments& a, int kvType, float* q, float* k, const float* v, int row, int head) {
     int lane = threadIdx.x & 31, size = a.headSize, pos = a.pos[row];
     bool isQ = head < a.qHeads, isV = head >= a.qHeads + a.kvHeads;
     int own = isQ ? head : isV ? head - a.qHeads - a.kvHeads : head - a.qHeads;
@@ -70,8 +66,10 @@ template <class T> __device__ __forceinline__ void rope_head(const RopeArguments
     }
     if (isQ) return;
     i64 slot = cache_slot(a.blockTable, a.kvBlocks, a.seq[row], pos, a.kvHeads, own);
+    i64 to = slot * head_stride(size);
+    void* cache = isV ? a.vc : a.kc;
     float inverse = 0;
-    if constexpr (Rows<T>::SCALED) {
+    if (kvType == 2) {
         float max = 0;
 #pragma unroll
         for (int i = 0; i < PAIRS; i++) max = max_nan(max, max_nan(fabsf(x[i]), fabsf(y[i])));
@@ -80,10 +78,13 @@ template <class T> __device__ __forceinline__ void rope_head(const RopeArguments
         float scale = code_scale(max, inverse);
         if (lane == 0) (isV ? a.vs : a.ks)[slot] = scale;
     }
-    T* to = static_cast<T*>(isV ? a.vc : a.kc) + slot * head_stride(size);
 #pragma unroll
-    for (int i = 0; i < PAIRS; i++) {
-        if (first[i] < size) store(to, first[i], x[i], inverse);
-        if (second[i] < size) store(to, second[i], y[i], inverse);
+    for (int i = 0; i < 2 * PAIRS; i++) {
+        int at = i & 1 ? second[i >> 1] : first[i >> 1];
+        float v = i & 1 ? y[i >> 1] : x[i >> 1];
+        if (at >= size) continue;
+        if (kvType == 0) static_cast<float*>(cache)[to + at] = v;
+        else if (kvType == 1) static_cast<__half*>(cache)[to + at] = __float2half_rn(v);
+        else static_cast<int8_t*>(cache)[to + at] = (int8_t) code(v, inverse);
     }
 }
