@@ -34,6 +34,15 @@ void Decoder::ignore(std::initializer_list<std::string_view> modifiers) {
   for (std::string_view modifier : modifiers) has(modifier);
 }
 
+std::string Decoder::next() {
+  for (std::size_t k = 0; k < used_.size(); k++) {
+    if (used_[k]) continue;
+    used_[k] = true;
+    return in.modifiers[k];
+  }
+  return {};
+}
+
 Type Decoder::typeOrNone() {
   for (std::size_t k = 0; k < used_.size(); k++) {
     if (used_[k]) continue;

@@ -49,6 +49,8 @@ class Decoder {
   /// The first of the modifiers that is there, by its place in the list, or -1.
   int oneOf(std::initializer_list<std::string_view> modifiers);
   void ignore(std::initializer_list<std::string_view> modifiers);
+  /// The first modifier that nobody asked for yet; empty when none is left.
+  std::string next();
   /// The next modifier that is a type.
   Type type();
   Type typeOrNone();

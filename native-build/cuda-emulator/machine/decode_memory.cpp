@@ -124,11 +124,12 @@ void decodeCommon(Decoder& d, std::size_t addressOperand, std::size_t dataOperan
   static constexpr u8 STORES[] = {Counts::GLOBAL_STORE, Counts::GLOBAL_STORE, Counts::SHARED_STORE, Counts::LOCAL, Counts::PARAM_CONST, Counts::PARAM_CONST};
   d.out.cls = load ? LOADS[where] : STORES[where];
   const Operand& data = d.operand(dataOperand);
-  if ((data.kind == Operand::VECTOR) != (count > 1)) d.fail("the vector does not match its list of registers");
+  bool listed = data.kind == Operand::VECTOR;
+  if ((listed ? data.elements.size() : 1) != count) d.fail("the vector does not match its list of registers");
   std::vector<Ref> refs;
   unsigned width = 0;
   for (unsigned k = 0; k < count; k++) {
-    const Operand& o = count > 1 ? data.elements.at(k) : data;
+    const Operand& o = listed ? data.elements[k] : data;
     unsigned w = 0;
     if (o.kind == Operand::REGISTER) {
       refs.push_back(d.anyRegister(o, w));
@@ -143,7 +144,7 @@ void decodeCommon(Decoder& d, std::size_t addressOperand, std::size_t dataOperan
   Type filler = width == 2 ? Type::B16 : width == 4 ? (t == Type::F32 ? Type::F32 : Type::B32) : (t == Type::F64 ? Type::F64 : Type::B64);
   for (unsigned k = 0; k < count; k++) {
     if (refs[k] != NO_REF) continue;
-    const Operand& o = count > 1 ? data.elements.at(k) : data;
+    const Operand& o = listed ? data.elements[k] : data;
     refs[k] = load ? d.destination(o, filler) : d.source(o, filler);
   }
   for (unsigned k = 0; k < count; k++) {
