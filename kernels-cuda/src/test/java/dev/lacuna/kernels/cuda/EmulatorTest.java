@@ -158,8 +158,8 @@ class EmulatorTest {
 
         String counts = text("lacunaEmulatorCounts");
         assertEquals(1, counts.lines().count(), counts);
-        // four warps of a block of two read 100 floats of each input: 3 x 128 bytes and 16 bytes, in sectors of 32 bytes
-        assertTrue(counts.contains("\"add\""), counts);
+        // four warps read 100 floats of each of two inputs: 3 x 128 bytes and 16 bytes, in sectors of 32 bytes
+        assertTrue(counts.startsWith("{\"kernel\":\"add\",\"grid\":[2,1,1],\"block\":[64,1,1]"), counts);
         assertEquals("", text("lacunaEmulatorCounts"), "taken once");
         assertTrue(counts.matches("(?s).*\"load\":\\{\"requests\":8,\"sectors\":26,\"ideal_?[sS]ectors\":26,\"bytes\":800.*"), counts);
     }
