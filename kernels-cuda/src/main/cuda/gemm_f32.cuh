@@ -3,16 +3,9 @@
 // that sums are as good as in single precision. Weights of 16 bits are tf32 numbers already and need two products.
 #pragma once
 #include "gemm.cuh"
+#include "split.cuh"
 
 constexpr int F32_STEP = TILE, F32_LD = OUT_LD; // four banks on from row to row: fragments are read without conflicts
-
-struct Split {
-    uint32_t high, low;
-};
-__device__ __forceinline__ Split split(float v) {
-    uint32_t high = (__float_as_uint(v) + 0x1000) & 0xffffe000;
-    return {high, __float_as_uint(v - __uint_as_float(high))};
-}
 
 template <class F>
 __device__ __forceinline__ void gemm_f32(const float* x, const uint8_t* w, const float* bias, const float* add, float* y, const int* rowOf, int n, int outs,
