@@ -91,6 +91,81 @@ def reduce(x, sums, greatest, least, where, columns, B: tl.constexpr):
 
 
 @triton.jit
+def reduce_integers(x, sums, least, greatest, xors, columns, B: tl.constexpr):
+    row = tl.program_id(0)
+    i = tl.arange(0, B)
+    v = tl.load(x + row * columns + i, mask=i < columns, other=0)
+    tl.store(sums + row, tl.sum(v, 0))
+    tl.store(least + row, tl.min(v, 0))
+    tl.store(greatest + row, tl.max(v, 0))
+    tl.store(xors + row, tl.xor_sum(v, 0))
+
+
+@triton.jit
+def dequantized(x, w, scales, y, m, n, k, stride_x, stride_w, stride_y, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr):
+    """Halves times bytes that become halves, with a scale for each output."""
+    rows = tl.program_id(0) * BM + tl.arange(0, BM)
+    columns = tl.program_id(1) * BN + tl.arange(0, BN)
+    inner = tl.arange(0, BK)
+    sums = tl.zeros((BM, BN), dtype=tl.float32)
+    for start in range(0, k, BK):
+        left = k - start
+        x_tile = tl.load(x + rows[:, None] * stride_x + start + inner[None, :], mask=(rows[:, None] < m) & (inner[None, :] < left), other=0.0)
+        w_tile = tl.load(w + columns[None, :] * stride_w + start + inner[:, None], mask=(inner[:, None] < left) & (columns[None, :] < n), other=0)
+        sums = tl.dot(x_tile, w_tile.to(tl.float16), sums)
+    sums *= tl.load(scales + columns, mask=columns < n, other=0.0)[None, :]
+    tl.store(y + rows[:, None] * stride_y + columns[None, :], sums, mask=(rows[:, None] < m) & (columns[None, :] < n))
+
+
+@triton.jit
+def functions(x, y, n, B: tl.constexpr):
+    """For each x > 0 a row of what the device computes, each rounded or approximated in its own way."""
+    i = tl.program_id(0) * B + tl.arange(0, B)
+    v = tl.load(x + i, mask=i < n, other=1.0)
+    at = y + i
+    tl.store(at, tl.sqrt_rn(v), mask=i < n)
+    tl.store(at + n, tl.div_rn(1.0, v), mask=i < n)
+    tl.store(at + 2 * n, tl.rsqrt(v), mask=i < n)
+    tl.store(at + 3 * n, tl.exp(v), mask=i < n)
+    tl.store(at + 4 * n, tl.log(v), mask=i < n)
+    tl.store(at + 5 * n, tl.sin(v), mask=i < n)
+    tl.store(at + 6 * n, tl.cos(v), mask=i < n)
+    tl.store(at + 7 * n, tl.fma(v, v, -1.0), mask=i < n)
+    tl.store(at + 8 * n, tl.floor(v) + tl.ceil(-v), mask=i < n)
+    tl.store(at + 9 * n, (v * 1000).to(tl.int32).to(tl.float32), mask=i < n)
+
+
+@triton.jit
+def halves(x, y, z, out, n, B: tl.constexpr):
+    i = tl.program_id(0) * B + tl.arange(0, B)
+    a = tl.load(x + i, mask=i < n)
+    b = tl.load(y + i, mask=i < n)
+    c = tl.load(z + i, mask=i < n)
+    tl.store(out + i, a * b + c, mask=i < n)
+    tl.store(out + n + i, tl.maximum(a - b, c), mask=i < n)
+
+
+@triton.jit
+def wide(x, y, out, n, B: tl.constexpr):
+    """64-bit and high 32-bit integer arithmetic, shifts, division."""
+    i = tl.program_id(0) * B + tl.arange(0, B)
+    a = tl.load(x + i, mask=i < n, other=1)
+    b = tl.load(y + i, mask=i < n, other=1)
+    tl.store(out + i, a.to(tl.int64) * b + (a.to(tl.int64) << 20), mask=i < n)
+    tl.store(out + n + i, (a // b).to(tl.int64), mask=i < n)
+    tl.store(out + 2 * n + i, (a % b).to(tl.int64), mask=i < n)
+    tl.store(out + 3 * n + i, tl.umulhi(a.to(tl.uint32), b.to(tl.uint32)).to(tl.int64), mask=i < n)
+    tl.store(out + 4 * n + i, ((a ^ b) >> 3 & (a | ~b)).to(tl.int64), mask=i < n)
+    tl.store(out + 5 * n + i, (a.to(tl.int64) * 1000003) // (b.to(tl.int64)), mask=i < n)
+
+
+@triton.jit
+def sort(x, y, B: tl.constexpr):
+    i = tl.arange(0, B)
+    tl.store(y + i, tl.sort(tl.load(x + i)))
+
+
+@triton.jit
 def scan(x, y, columns, B: tl.constexpr):
     i = tl.arange(0, B)
     v = tl.load(x + i, mask=i < columns, other=0)
@@ -173,6 +248,16 @@ CASES["rms_quantize"] = (rms_quantize, dict(x="*fp32", y="*i8", scales="*fp32", 
 CASES["reduce"] = (reduce, dict(x="*fp32", sums="*fp32", greatest="*fp32", least="*fp32", where="*i32", columns="i32"), dict(B=2048),
                    {"x"}, set(), 4, 1, (80,))
 CASES["scan"] = (scan, dict(x="*i32", y="*i32", columns="i32"), dict(B=1024), {"x", "y"}, set(), 4, 1, (80,))
+CASES["reduce_integers"] = (reduce_integers, dict(x="*i32", sums="*i32", least="*i32", greatest="*i32", xors="*i32", columns="i32"), dict(B=512),
+                            {"x"}, set(), 4, 1, (80,))
+CASES["dequantized"] = (dequantized, dict(x="*fp16", w="*i8", scales="*fp32", y="*fp32", m="i32", n="i32", k="i32", stride_x="i32", stride_w="i32",
+                                          stride_y="i32"), dict(BM=32, BN=64, BK=64),
+                        {"x", "w", "scales", "y", "k", "stride_x", "stride_w", "stride_y"}, set(), 4, 3, (80, 89))
+CASES["functions"] = (functions, dict(x="*fp32", y="*fp32", n="i32"), dict(B=256), {"x", "y", "n"}, set(), 4, 1, (80,))
+CASES["halves"] = (halves, dict(x="*fp16", y="*fp16", z="*fp16", out="*fp16", n="i32"), dict(B=512), {"x", "y", "z", "out", "n"}, set(), 4, 1, (80,))
+CASES["bfloats"] = (halves, dict(x="*bf16", y="*bf16", z="*bf16", out="*bf16", n="i32"), dict(B=512), {"x", "y", "z", "out", "n"}, set(), 4, 1, (80,))
+CASES["wide"] = (wide, dict(x="*i32", y="*i32", out="*i64", n="i32"), dict(B=128), {"x", "y", "out"}, set(), 4, 1, (80,))
+CASES["sort"] = (sort, dict(x="*i32", y="*i32"), dict(B=512), {"x", "y"}, set(), 4, 1, (80,))
 CASES["count"] = (count, dict(x="*i32", bins="*i32", n="i32"), dict(B=256), {"x", "bins"}, set(), 4, 1, (80,))
 CASES["gelu"] = (gelu, dict(x="*fp16", y="*fp16", n="i32"), dict(B=512), {"x", "y"}, set(), 4, 1, (80,))
 CASES["attend"] = (attend, dict(q="*fp16", k="*fp16", v="*fp16", o="*fp32", length="i32", scale="fp32"), dict(D=64, BM=64, BN=32),

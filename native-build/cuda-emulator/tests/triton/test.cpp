@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs the PTX that make.py had Triton compile, as a program would on a device, and compares with results computed here in double.
 // Inputs of the exact cases are small multiples of powers of two: sums are the same in any order, and every bit is compared.
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -72,10 +73,12 @@ double fromHalf(std::uint16_t bits) {
   return (bits & 0x8000) != 0 ? -value : value;
 }
 
-std::uint16_t toBfloat(float value) {
-  std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
-  bits += 0x7fff + (bits >> 16 & 1);
-  return static_cast<std::uint16_t>(bits >> 16);
+std::uint16_t toBfloat(double value) {
+  int exponent;
+  std::frexp(value, &exponent);
+  const double unit = std::ldexp(1.0, exponent - 8);
+  const auto rounded = static_cast<float>(std::nearbyint(value / unit) * unit);  // of 8 bits, exactly
+  return static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(rounded) >> 16);
 }
 
 double fromBfloat(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
@@ -130,6 +133,9 @@ class Buffer {
   std::size_t n_;
 };
 
+/// What is done to the text of each file before it is loaded, by the tests that break it.
+std::function<std::string(const std::string&)> edit;
+
 /// One file: its kernel, and the launch that its head describes.
 class Fixture {
  public:
@@ -138,7 +144,7 @@ class Fixture {
     if (!file) throw std::runtime_error("no file " + name + ".ptx");
     std::stringstream text;
     text << file.rdbuf();
-    const std::string ptx = text.str();
+    const std::string ptx = edit ? edit(text.str()) : text.str();
     char kernel[128];
     const std::size_t head = ptx.find("// kernel ");
     if (head == std::string::npos || std::sscanf(ptx.c_str() + head, "// kernel %127s threads %u shared %u", kernel, &threads_, &shared_) != 3) {
@@ -197,7 +203,7 @@ const Format<std::int8_t> BYTES{[](Random& r) { return static_cast<double>(r.int
 const Format<std::int32_t> INTS{nullptr, nullptr, [](std::int32_t v) { return static_cast<double>(v); }};
 const Format<std::uint16_t> HALVES{eighths, toHalf, fromHalf};
 const Format<std::uint16_t> SMALL_HALVES{[](Random& r) { return static_cast<double>(r.integer(-2, 2)); }, toHalf, fromHalf};
-const Format<std::uint16_t> BFLOATS{eighths, [](double v) { return toBfloat(static_cast<float>(v)); }, fromBfloat};
+const Format<std::uint16_t> BFLOATS{eighths, toBfloat, fromBfloat};
 const Format<float> FLOATS{eighths, [](double v) { return static_cast<float>(v); }, [](float v) { return static_cast<double>(v); }};
 
 /// c = a b, b along k where it is transposed. Rows are wider than what counts; what lies between is poison.
@@ -330,6 +336,129 @@ void reduce(const std::string& name) {
   }
 }
 
+void reduceIntegers(const std::string& name) {
+  const int rows = 3, columns = 500;
+  Random random(9);
+  auto x = fill<std::int32_t>(rows * columns, [&] { return static_cast<std::int32_t>(random.bits()); });
+  const std::vector<std::int32_t> zero(rows, 0);
+  Buffer<std::int32_t> in(x), sums(zero), least(zero), most(zero), xors(zero);
+  Fixture(name).run(rows, 1, in.address, sums.address, least.address, most.address, xors.address, columns);
+  const auto a = sums.read(), b = least.read(), c = most.read(), d = xors.read();
+  for (std::size_t r = 0; r < rows; ++r) {
+    std::uint32_t sum = 0, bits = 0;
+    std::int32_t low = 0, high = 0;  // what lies behind the row counts as 0
+    for (std::size_t i = 0; i < columns; ++i) {
+      const std::int32_t v = x[r * columns + i];
+      sum += static_cast<std::uint32_t>(v);
+      bits ^= static_cast<std::uint32_t>(v);
+      low = std::min(low, v);
+      high = std::max(high, v);
+    }
+    same(static_cast<std::int32_t>(sum), a[r], at("sum", r, 0));
+    same(low, b[r], at("least", r, 0));
+    same(high, c[r], at("greatest", r, 0));
+    same(static_cast<std::int32_t>(bits), d[r], at("xor", r, 0));
+  }
+}
+
+void dequantized(const std::string& name) {
+  const int m = 40, n = 70, k = 208, strideX = 208, strideW = 224, strideY = 80;
+  Random random(10);
+  auto x = fill<std::uint16_t>(m * strideX, [&] { return toHalf(eighths(random)); });
+  auto w = fill<std::int8_t>(n * strideW, [&] { return static_cast<std::int8_t>(random.integer(-128, 127)); });
+  auto scales = fill<float>(n, [&] { return static_cast<float>(random.uniform() + 2); });
+  Buffer<std::uint16_t> deviceX(x);
+  Buffer<std::int8_t> deviceW(w);
+  Buffer<float> deviceScales(scales), out(std::vector<float>(m * strideY, -7));
+  Fixture(name).run((m + 31) / 32, (n + 63) / 64, deviceX.address, deviceW.address, deviceScales.address, out.address, m, n, k, strideX, strideW,
+                    strideY);
+  const auto y = out.read();
+  for (std::size_t i = 0; i < m; ++i) {
+    for (std::size_t j = 0; j < n; ++j) {
+      double sum = 0;
+      for (std::size_t l = 0; l < k; ++l) sum += fromHalf(x[i * strideX + l]) * w[j * strideW + l];
+      same(static_cast<float>(sum) * scales[j], y[i * strideY + j], at("product", i, j));
+    }
+  }
+}
+
+void functions(const std::string& name) {
+  const int n = 1008;
+  Random random(11);
+  // from 1e-3 to 1e6, where a sine needs more bits of pi than a float has
+  auto x = fill<float>(n, [&] { return static_cast<float>(std::pow(10, random.uniform() * 4.5 + 1.5)); });
+  Buffer<float> in(x), out(std::vector<float>(n * 10, 0));
+  Fixture(name).run((n + 255) / 256, 1, in.address, out.address, n);
+  const auto y = out.read();
+  for (std::size_t i = 0; i < n; ++i) {
+    const double v = x[i];
+    auto got = [&](std::size_t row) { return static_cast<double>(y[row * n + i]); };
+    same(static_cast<float>(std::sqrt(v)), got(0), at("sqrt", 0, i));
+    same(static_cast<float>(1 / v), got(1), at("1/x", 0, i));
+    near(1 / std::sqrt(v), got(2), 0x1p-22, 0, at("rsqrt", 0, i));
+    if (v > 89) {
+      same(INFINITY, got(3), at("exp", 0, i));
+    } else {
+      near(std::exp(v), got(3), 1e-6 + v * 0x1p-23, 0, at("exp", 0, i));
+    }
+    near(std::log(v), got(4), 3e-7, 1e-7, at("log", 0, i));
+    near(std::sin(v), got(5), 3e-7, 1e-9, at("sin", 0, i));
+    near(std::cos(v), got(6), 3e-7, 1e-9, at("cos", 0, i));
+    same(std::fma(x[i], x[i], -1.f), got(7), at("fma", 0, i));
+    same(std::floor(v) + std::ceil(-v), got(8), at("floor", 0, i));
+    same(static_cast<float>(static_cast<std::int32_t>(x[i] * 1000)), got(9), at("integer", 0, i));
+  }
+}
+
+/// Multiply-adds of halves or bfloats with one rounding, and a maximum of a rounded difference.
+void halves(const std::string& name, const Format<std::uint16_t>& format) {
+  const int n = 1008;
+  Random random(12);
+  auto next = [&] { return format.to(random.uniform() * 4); };
+  auto a = fill<std::uint16_t>(n, next), b = fill<std::uint16_t>(n, next), c = fill<std::uint16_t>(n, next);
+  Buffer<std::uint16_t> x(a), y(b), z(c), out(std::vector<std::uint16_t>(2 * n, 0));
+  Fixture(name).run((n + 511) / 512, 1, x.address, y.address, z.address, out.address, n);
+  const auto got = out.read();
+  for (std::size_t i = 0; i < n; ++i) {
+    const double u = format.from(a[i]), v = format.from(b[i]), w = format.from(c[i]);
+    same(format.from(format.to(u * v + w)), format.from(got[i]), at("fma", 0, i));
+    same(std::max(format.from(format.to(u - v)), w), format.from(got[n + i]), at("max", 0, i));
+  }
+}
+
+void wide(const std::string& name) {
+  const int n = 500;
+  Random random(13);
+  auto a = fill<std::int32_t>(n, [&] { return static_cast<std::int32_t>(random.bits()); });
+  auto b = fill<std::int32_t>(n, [&] { return static_cast<std::int32_t>(random.bits()) >> random.integer(0, 20) | 1; });
+  Buffer<std::int32_t> x(a), y(b);
+  Buffer<std::int64_t> out(std::vector<std::int64_t>(6 * n, 0));
+  Fixture(name).run((n + 127) / 128, 1, x.address, y.address, out.address, n);
+  const auto got = out.read();
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::int64_t u = a[i], v = b[i];
+    const std::int64_t want[] = {u * v + u * (1 << 20), u / v, u % v,
+                                 static_cast<std::int64_t>(static_cast<std::uint64_t>(static_cast<std::uint32_t>(a[i])) * static_cast<std::uint32_t>(b[i]) >> 32),
+                                 ((a[i] ^ b[i]) >> 3) & (a[i] | ~b[i]), u * 1000003 / v};
+    for (std::size_t k = 0; k < 6; ++k) {
+      // the high half of a product is a signed 32-bit number once it is widened
+      const std::int64_t value = k == 3 ? static_cast<std::uint32_t>(got[k * n + i]) : got[k * n + i];
+      if (value != want[k]) throw std::runtime_error(at("row", k, i) + ": " + std::to_string(value) + ", expected " + std::to_string(want[k]));
+    }
+  }
+}
+
+void sort(const std::string& name) {
+  const std::size_t n = 512;
+  Random random(14);
+  auto x = fill<std::int32_t>(n, [&] { return random.integer(-300, 300); });
+  Buffer<std::int32_t> in(x), out(std::vector<std::int32_t>(n, 0));
+  Fixture(name).run(1, 1, in.address, out.address);
+  std::sort(x.begin(), x.end());
+  const auto y = out.read();
+  for (std::size_t i = 0; i < n; ++i) same(x[i], y[i], at("sorted", 0, i));
+}
+
 void scan(const std::string& name) {
   const int columns = 1000;
   Random random(5);
@@ -392,6 +521,48 @@ void attend(const std::string& name) {
   }
 }
 
+// ---- the same kernels broken: what no longer holds is found out
+
+/// The text with every occurrence replaced, or with the one of that number; an error when there is none.
+std::string replaced(std::string text, const std::string& from, const std::string& to, int only) {
+  int found = 0;
+  for (std::size_t i = text.find(from); i != std::string::npos; i = text.find(from, i + to.size())) {
+    ++found;
+    if (only != 0 && only != found) continue;
+    text.replace(i, from.size(), to);
+    if (only != 0) return text;
+  }
+  if (found == 0 || only > found) throw std::logic_error("nothing to break: no " + from);
+  return text;
+}
+
+struct Break {
+  std::string name, from, to, words;
+  std::function<void()> run;
+  int only = 0;
+};
+
+/// Fails unless the run of the broken kernel fails, and says so in these words.
+void broken(const Break& b) {
+  edit = [&](const std::string& text) { return replaced(text, b.from, b.to, b.only); };
+  std::string said;
+  try {
+    b.run();
+  } catch (const std::runtime_error& e) {
+    said = e.what();
+  } catch (...) {
+    edit = nullptr;
+    throw;
+  }
+  edit = nullptr;
+  cuDevicePrimaryCtxReset_v2(0);
+  if (said.find(b.words) == std::string::npos) {
+    throw std::runtime_error("'" + b.to + "' in place of '" + b.from + "' gives '" + said + "', which has nothing of '" + b.words + "'");
+  }
+}
+
+void halfProduct() { product<std::uint16_t, std::uint16_t>("matmul_f16.sm80", HALVES, HALVES, false, 64, 64, 100, 77, 112, 0x1234); }
+
 int failures = 0, runs = 0;
 
 void test(const std::string& name, const std::function<void(const std::string&)>& body) {
@@ -436,11 +607,30 @@ int main(int argc, char** argv) {
   }
   run("rms_quantize.sm80", rmsQuantize);
   run("reduce.sm80", reduce);
+  run("reduce_integers.sm80", reduceIntegers);
+  run("dequantized.sm80", dequantized);
+  run("dequantized.sm89", dequantized);
+  run("functions.sm80", functions);
+  run("halves.sm80", [](const std::string& f) { halves(f, HALVES); });
+  run("bfloats.sm80", [](const std::string& f) { halves(f, BFLOATS); });
+  run("wide.sm80", wide);
+  run("sort.sm80", sort);
   run("scan.sm80", scan);
   run("count.sm80", count);
   run("gelu.sm80", gelu);
   run("attend.sm80", attend);
   run("attend.sm89", attend);
+  const std::vector<Break> breaks = {
+      {"copies are not waited for", "cp.async.wait_group", "//", "which a cp.async is still writing", halfProduct},
+      {"no barriers", "bar.sync", "//", "which nobody wrote", halfProduct},
+      {"one barrier less", "bar.sync", "//", "race", [] { softmax("softmax.sm80"); }, 2},
+      {"not transposed", ".x4.trans", ".x4", "expected", halfProduct},
+      {"an odd address", "{ %r1 }, [ %rd1 + 0 ]", "{ %r1 }, [ %rd1 + 2 ]", "not aligned to 4 bytes", [] { scan("scan.sm80"); }},
+      {"no masks", "setp.lt.s32", "setp.ne.s32", "past the end of the allocation", [] { gelu("gelu.sm80"); }},
+      {"partial sums never written", "st.shared", "//", "which nobody wrote", [] { softmax("softmax.sm80"); }},
+      {"a barrier for some", "bar.sync", "@%p8 bar.sync", "of the warp skip", [] { softmax("softmax.sm80"); }},
+  };
+  for (const Break& b : breaks) run("broken: " + b.name, [&](const std::string&) { broken(b); });
   std::printf("%d run, %d failed\n", runs, failures);
   return failures == 0 && runs > 0 ? 0 : 1;
 }
