@@ -28,20 +28,10 @@ template <class F> struct TileWeights {
 
 constexpr int OUT_LD = TILE + 4;
 
-/** A warp's sums go through shared memory, so that rows are finished and written four outputs a lane. */
+/** Finishes a tile [row][output] that lies in shared memory: scale, bias, cap, residual; four outputs a lane. */
 template <class F>
-__device__ __forceinline__ void finish(const float (&sum)[2][4][4], float (*out)[OUT_LD], const uint8_t* w, const float* bias, const float* add, float* y,
-                                       int n, int outs, int cols, float softCap) {
-    int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, mRow = (warp & 1) * 32 + (lane >> 2), nRow = (warp >> 1) * 32 + 2 * (lane & 3);
-    __syncthreads();
-#pragma unroll
-    for (int m = 0; m < 2; m++) {
-#pragma unroll
-        for (int c = 0; c < 4; c++) {
-            *reinterpret_cast<float2*>(&out[mRow + m * 16][nRow + c * 8]) = {sum[m][c][0], sum[m][c][1]};
-            *reinterpret_cast<float2*>(&out[mRow + m * 16 + 8][nRow + c * 8]) = {sum[m][c][2], sum[m][c][3]};
-        }
-    }
+__device__ __forceinline__ void write_tile(float (*out)[OUT_LD], const uint8_t* w, const float* bias, const float* add, float* y, int n, int outs, int cols,
+                                           float softCap) {
     __syncthreads();
     int units = units_of<F>(cols), ld = align32(outs), col = (threadIdx.x & 15) * 4, to = blockIdx.x * TILE + col;
     if (to >= outs) return;
@@ -67,4 +57,21 @@ __device__ __forceinline__ void finish(const float (&sum)[2][4][4], float (*out)
         if (to + 3 >= outs) v.w = 0;
         *reinterpret_cast<float4*>(y + at) = v;
     }
+}
+
+/** Sums of rows g and g + 8, columns 2 t and 2 t + 1 of each tile go to shared memory and are written from there. */
+template <class F>
+__device__ __forceinline__ void finish(const float (&sum)[2][4][4], float (*out)[OUT_LD], const uint8_t* w, const float* bias, const float* add, float* y,
+                                       int n, int outs, int cols, float softCap) {
+    int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, mRow = (warp & 1) * 32 + (lane >> 2), nRow = (warp >> 1) * 32 + 2 * (lane & 3);
+    __syncthreads();
+#pragma unroll
+    for (int m = 0; m < 2; m++) {
+#pragma unroll
+        for (int c = 0; c < 4; c++) {
+            *reinterpret_cast<float2*>(&out[mRow + m * 16][nRow + c * 8]) = {sum[m][c][0], sum[m][c][1]};
+            *reinterpret_cast<float2*>(&out[mRow + m * 16 + 8][nRow + c * 8]) = {sum[m][c][2], sum[m][c][3]};
+        }
+    }
+    write_tile<F>(out, w, bias, add, y, n, outs, cols, softCap);
 }
