@@ -67,9 +67,9 @@ __device__ __forceinline__ void gemm_sparse(const int8_t* x, const BlockScale* x
     };
     auto unpack = [&](int step) {
         int to = step & 1, r = tid & 63;
-        // any legal metadata will do where there is nothing
         *reinterpret_cast<uint4*>(stages.w[to][half][r]) = has ? kept(loaded) : uint4{0, 0, 0, 0};
-        stages.meta[to][half][r] = has ? loaded.meta : 0x44444444;
+        // rows and columns that pad the matrix have no metadata: any that is legal will do
+        stages.meta[to][half][r] = has && loaded.meta ? loaded.meta : 0x44444444;
         if (half == 0) stages.wScale[to][r] = has ? scale_of(loaded) : 0.f;
         stages.xScale[to][half][r] = scale;
     };
