@@ -12,6 +12,7 @@ import dev.lacuna.ops.Input;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.KvPool;
 import dev.lacuna.ops.KvSpec;
+import dev.lacuna.ops.KvType;
 import dev.lacuna.ops.Limits;
 import dev.lacuna.ops.Linear;
 import dev.lacuna.ops.Logits;
@@ -120,7 +121,7 @@ final class CudaOps implements Ops {
     private static List<String> kernels(Use use, Format f, Input input) {
         return switch (use) {
             case EMBED -> List.of("embed_" + f);
-            case PRODUCT -> List.of("gemv_" + f + "_" + code(input) + "_1", "gemv_" + f + "_" + code(input) + "_8");
+            case PRODUCT -> List.of("gemv_" + f + "_" + code(input) + "_1", "gemv_" + f + "_" + code(input) + "_8", "gemm_" + f + "_" + code(input));
             case ROWS -> List.of("rows_" + f + "_" + code(input) + "_1", "rows_" + f + "_" + code(input) + "_8");
             case COLUMNS -> List.of("columns_" + f);
         };
@@ -291,6 +292,14 @@ final class CudaOps implements Ops {
         };
     }
 
+    private static int code(KvType type) {
+        return switch (type) {
+            case F32 -> 0;
+            case F16 -> 1;
+            case I8 -> 2;
+        };
+    }
+
     /** What of a kernel's name says for how many rows it is. */
     private static String count(int rows) {
         return rows == 1 ? "1" : "8";
@@ -363,17 +372,18 @@ final class CudaOps implements Ops {
         int heads = q.cols() / rope.headSize();
         Launch l = launch("rope", "rope_append_" + pool.spec().type()).at(((CudaAct) q).floats()).at(((CudaAct) k).floats())
                 .at(((CudaAct) v).floats());
-        rotation(l, norm, rope, pool, layer, heads);
+        rotation(l, norm, rope, pool, layer);
+        l.number(rows).number(batch.step().kvBlocks()).number(heads).number(pool.spec().kvHeads()[layer]).number(rope.headSize());
         l.grid(Sizes.ceil(heads + 2L * pool.spec().kvHeads()[layer], 4), rows, 1, 128);
         written(q);
         written(k);
     }
 
-    private void rotation(Launch l, @Nullable HeadNorm norm, Rope rope, CudaKvPool pool, int layer, int heads) {
+    /** From the gains to the block table, which is where the row count stands in some kernels. */
+    private void rotation(Launch l, @Nullable HeadNorm norm, Rope rope, CudaKvPool pool, int layer) {
         l.at(norm == null ? 0 : CudaValues.of(norm.q())).at(norm == null ? 0 : CudaValues.of(norm.k())).real(norm == null ? 0 : norm.eps());
         l.at(CudaValues.of(rope.table())).number(rope.dims()).number(rope.interleaved() ? 1 : 0);
-        pool.layer(l, layer).at(batch.positions()).at(batch.sequences()).at(batch.table()).number(batch.rows())
-                .number(batch.step().kvBlocks()).number(heads).number(pool.spec().kvHeads()[layer]).number(rope.headSize());
+        pool.layer(l, layer).at(batch.positions()).at(batch.sequences()).at(batch.table());
     }
 
     @Override
@@ -421,9 +431,7 @@ final class CudaOps implements Ops {
     @Override
     public void linear(Act x, Linear w, Act y) {
         int rows = batch.rows();
-        CudaWeight weight = (CudaWeight) w.weight();
-        boolean tiles = rows > FEW && modules.has(weight.module(), "gemm_" + weight.format() + "_" + code(weight.policy().of(rows)));
-        product((CudaAct) x, w, ((CudaAct) y).floats(), 0, rows, tiles, 0);
+        product((CudaAct) x, w, ((CudaAct) y).floats(), 0, rows, rows > FEW, 0);
         written(y);
     }
 
@@ -486,7 +494,7 @@ final class CudaOps implements Ops {
         launch(weight.module(), "columns_" + weight.format()).at(((CudaAct) compact).floats()).at(weight.address()).at(set.active())
                 .at(set.count()).at(parts).number(n).number(to.cols()).number(set.capacity())
                 .grid(Sizes.ceil(to.cols(), COLUMNS), n, splits, THREADS);
-        Launch sum = launch("select", "sum_parts").at(parts).at(CudaValues.of(wT.bias())).at(to.floats()).number(0).number(splits).number(n)
+        Launch sum = launch("select", "sum_parts").at(parts).at(CudaValues.of(wT.bias())).at(to.floats()).number(splits).number(n)
                 .number(to.cols());
         wide(sum, to.stride(), n);
         written(y);
@@ -530,7 +538,8 @@ final class CudaOps implements Ops {
         Launch l = launch(wq.module(), name).at(in.input(rows)).at(in.inputScales(rows)).at(wq.address()).at(wk.address()).at(wv.address())
                 .at(CudaValues.of(w.q().bias())).at(CudaValues.of(w.k().bias())).at(CudaValues.of(w.v().bias())).at(((CudaAct) q).floats())
                 .at(((CudaAct) k).floats()).at(((CudaAct) v).floats()).at(counters).number(rows).number(wq.cols());
-        rotation(l, norm, rope, pool, layer, heads);
+        rotation(l, norm, rope, pool, layer);
+        l.number(batch.step().kvBlocks()).number(heads).number(kvHeads).number(rope.headSize()).number(code(pool.spec().type()));
         l.grid(Sizes.ceil(wq.rows(), Sizes.PANEL) + 2 * Sizes.ceil(wk.rows(), Sizes.PANEL), 1, 1, THREADS);
         written(q);
         written(k);
