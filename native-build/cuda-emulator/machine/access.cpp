@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdio>
+#include <tuple>
 
 namespace lacuna::emulator {
 
@@ -26,15 +27,32 @@ bool isLinear(const Address* a, unsigned bytes) {
 
 constexpr std::size_t MOST_LOGGED = 1 << 21;
 
+/// Sorts by address and keeps one of the accesses of a warp to the same bytes.
+void compact(std::vector<GlobalAccess>& log) {
+  auto key = [](const GlobalAccess& a) { return std::tuple(a.first, a.end, a.warp, a.atomic); };
+  std::sort(log.begin(), log.end(), [&](const GlobalAccess& a, const GlobalAccess& b) { return key(a) < key(b); });
+  log.erase(std::unique(log.begin(), log.end(), [&](const GlobalAccess& a, const GlobalAccess& b) { return key(a) == key(b); }), log.end());
+}
+
 void logAccess(Warp& w, const Instr& i, Address first, Address end, unsigned lane, unsigned bytes, Access kind) {
   auto& log = kind == Access::LOAD ? w.block->reads : w.block->writes;
-  // Neighbouring iterations of one instruction read on where they stopped: one entry serves them.
   auto instr = static_cast<std::uint32_t>(&i - w.block->program->code.data());
-  if (!log.empty() && log.back().end == first && log.back().instr == instr && log.back().warp == w.index) {
-    log.back().end = end;
-    return;
+  if (!log.empty()) {
+    // Iterations of one instruction read on where they stopped, or wait for the same word: one entry serves them.
+    GlobalAccess& last = log.back();
+    if (last.instr == instr && last.warp == w.index) {
+      if (last.end == first) {
+        last.end = end;
+        return;
+      }
+      if (last.first == first && last.end == end) return;
+    }
   }
-  if (log.size() >= MOST_LOGGED) return;
+  if (log.size() >= MOST_LOGGED) {
+    compact(log);
+    // What does not fit is forgotten: a race may be missed, none is invented.
+    if (log.size() >= MOST_LOGGED / 2) log.clear();
+  }
   log.push_back({first, end, instr, static_cast<std::uint16_t>(w.index), static_cast<std::uint8_t>(lane), static_cast<std::uint8_t>(bytes),
                  kind == Access::ATOMIC || i.strong});
 }
@@ -145,7 +163,7 @@ void accessGlobal(Warp& w, const Instr& i, const Address* addresses, unsigned by
     auto lane = static_cast<unsigned>(std::countr_zero(m));
     Address a = addresses[lane];
     out.at[lane] = reinterpret_cast<std::byte*>(a);
-    if (a == previous) continue;  // broadcasts are common
+    if (range != nullptr && a == previous) continue;  // broadcasts are common
     previous = a;
     if (range == nullptr || a < range->first || a >= range->end || bytes > range->end - a) {
       range = worker.find(a, bytes);
@@ -347,57 +365,47 @@ void sharedCopyLanded(Warp& w, const Instr&, unsigned, std::uint32_t address, un
 
 // ---- races on global memory ----------------------------------------------------------------------------------------
 
+namespace {
+[[noreturn]] void globalRace(Block& block, const GlobalAccess& write, const GlobalAccess& other, bool otherWrites) {
+  Address at = std::max(write.first, other.first);
+  const Instr& i = block.program->code[write.instr];
+  const Instr& j = block.program->code[other.instr];
+  auto lane = (write.lane + static_cast<unsigned>((at - write.first) / write.bytes)) % LANES;
+  block.warps[write.warp].fail(i, Fault::RACE, lane,
+                               "store to global memory at " + hex(at) + " races with the " + (otherWrites ? "store" : "load") + " by " + warpName(other.warp) + " at PTX line " +
+                                   std::to_string(j.line) + ": no barrier lies between them");
+}
+}  // namespace
+
 void settleGlobal(Block& block) {
   auto& writes = block.writes;
+  auto& reads = block.reads;
   if (writes.empty()) {
-    block.reads.clear();
+    reads.clear();
     return;
   }
-  auto byFirst = [](const GlobalAccess& a, const GlobalAccess& b) { return a.first < b.first; };
-  std::sort(writes.begin(), writes.end(), byFirst);
-  Address low = writes.front().first, high = 0;
-  for (const GlobalAccess& a : writes) high = std::max(high, a.end);
-  std::erase_if(block.reads, [&](const GlobalAccess& a) { return a.end <= low || a.first >= high; });
-  std::size_t writeCount = writes.size();
-  std::vector<std::pair<GlobalAccess, bool>> all;
-  all.reserve(writeCount + block.reads.size());
-  for (const GlobalAccess& a : writes) all.emplace_back(a, true);
-  for (const GlobalAccess& a : block.reads) all.emplace_back(a, false);
-  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first.first < b.first.first; });
-  // Sweep: for each access the open ones that overlap it. Most lists have no overlap at all.
-  std::vector<std::size_t> open;
-  for (std::size_t k = 0; k < all.size(); k++) {
-    const auto& [access, isWrite] = all[k];
-    std::size_t kept = 0;
-    for (std::size_t o : open) {
-      if (all[o].first.end <= access.first) continue;
-      open[kept++] = o;
-      const auto& [other, otherWrite] = all[o];
-      if (other.warp == access.warp || (!isWrite && !otherWrite) || (access.atomic && other.atomic)) continue;
-      const auto& [write, second] = isWrite ? std::tie(access, other) : std::tie(other, access);
-      bool secondWrites = isWrite && otherWrite;
-      const Instr& i = block.program->code[write.instr];
-      const Instr& j = block.program->code[second.instr];
-      unsigned lane = write.bytes == 0 ? 0 : (write.lane + static_cast<unsigned>((std::max(access.first, other.first) - write.first) / write.bytes)) % LANES;
-      block.warps[write.warp].fail(i, Fault::RACE, lane,
-                                   "store to global memory at " + hex(std::max(access.first, other.first)) + " races with the " + (secondWrites ? "store" : "load") +
-                                       " by " + warpName(second.warp) + " at PTX line " + std::to_string(j.line) + ": no barrier lies between them");
+  compact(writes);
+  Address high = 0, longest = 0;
+  for (std::size_t k = 0; k < writes.size(); k++) {
+    const GlobalAccess& write = writes[k];
+    high = std::max(high, write.end);
+    longest = std::max(longest, write.end - write.first);
+    for (std::size_t n = k + 1; n < writes.size() && writes[n].first < write.end; n++) {
+      if (writes[n].warp != write.warp && !(writes[n].atomic && write.atomic)) globalRace(block, write, writes[n], true);
     }
-    open.resize(kept);
-    // Many reads of the same place say no more than one of each of two warps.
-    if (!isWrite && open.size() > 64) {
-      std::size_t same = 0;
-      for (std::size_t o : open) same += !all[o].second && all[o].first.end >= access.end;
-      std::uint32_t warps = 0;
-      for (std::size_t o : open) {
-        if (!all[o].second && all[o].first.end >= access.end) warps |= 1u << all[o].first.warp;
-      }
-      if (same > 2 && std::popcount(warps) >= 2) continue;
+  }
+  Address low = writes.front().first;
+  std::erase_if(reads, [&](const GlobalAccess& a) { return a.end <= low || a.first >= high; });
+  compact(reads);
+  for (const GlobalAccess& read : reads) {
+    Address from = read.first > longest ? read.first - longest : 0;
+    auto write = std::lower_bound(writes.begin(), writes.end(), from, [](const GlobalAccess& a, Address v) { return a.first < v; });
+    for (; write != writes.end() && write->first < read.end; ++write) {
+      if (write->end > read.first && write->warp != read.warp && !(write->atomic && read.atomic)) globalRace(block, *write, read, false);
     }
-    open.push_back(k);
   }
   writes.clear();
-  block.reads.clear();
+  reads.clear();
 }
 
 }  // namespace lacuna::emulator

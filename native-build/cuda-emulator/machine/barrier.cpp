@@ -68,6 +68,7 @@ bool arriveAtBarrier(Warp& w, const Instr& i) {
     w.fail(i, Fault::DIVERGENT_BARRIER, lane, "barrier " + std::to_string(id) + " is entered for " + std::to_string(expected) + " and for " + std::to_string(barrier.expected) + " threads");
   }
   barrier.expected = expected;
+  barrier.whole |= i.b == NO_REF;
   barrier.arrived += LANES;
   barrier.taking |= 1u << w.index;
   if (i.flags >= BARRIER_POPC) {
@@ -82,16 +83,15 @@ bool arriveAtBarrier(Warp& w, const Instr& i) {
     w.state = Warp::State::WAITING;
     w.barrier = id;
   }
-  unsigned needed = expected == all ? liveThreads(block) : expected;
+  unsigned needed = barrier.whole ? liveThreads(block) : expected;
   if (barrier.arrived >= needed) release(block, barrier);
   return waits && w.state == Warp::State::WAITING;
 }
 
 void warpEnded(Block& block) {
-  unsigned all = block.warpCount * LANES;
   unsigned left = liveThreads(block);
   for (Barrier& barrier : block.barriers) {
-    if (barrier.arrived != 0 && barrier.expected == all && barrier.arrived >= left && left != 0) release(block, barrier);
+    if (barrier.arrived != 0 && barrier.whole && barrier.arrived >= left && left != 0) release(block, barrier);
   }
 }
 

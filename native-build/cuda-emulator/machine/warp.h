@@ -92,6 +92,7 @@ struct GlobalAccess {
 struct Barrier {
   unsigned arrived = 0;   ///< threads
   unsigned expected = 0;
+  bool whole = false;         ///< of all warps that have not ended, not of a number of threads
   std::uint32_t waiting = 0;  ///< warps that wait
   std::uint32_t taking = 0;   ///< warps that take part, also those that only arrived
   unsigned votes = 0, voters = 0;

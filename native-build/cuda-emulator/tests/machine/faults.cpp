@@ -35,7 +35,7 @@ const std::string SHARED_AT = "mov.u32 %r0, tile; shl.b32 %r1, %t, 2; add.u32 %r
 
 TEST(globalBounds) {
   expect({"past the end", AT_LANE + "ld.global.u32 %r2, [%d1+512];\nst.global.u32 [%d1+900], %r2;", 32, Fault::UNINITIALISED, "nobody wrote"});
-  expect({"store past the end", AT_LANE + "st.global.u32 [%d1+900], %t;", 32, Fault::ILLEGAL_ADDRESS, "PTX line 8 (st.global.u32), block (0,0,0), thread (31,0,0): store of 4 bytes at 0x"});
+  expect({"store past the end", AT_LANE + "st.global.u32 [%d1+900], %t;", 32, Fault::ILLEGAL_ADDRESS, "PTX line 9 (st.global.u32), block (0,0,0), thread (31,0,0): store of 4 bytes at 0x"});
   expect({"says how far", AT_LANE + "st.global.u32 [%d1+1024], %t;", 1, Fault::ILLEGAL_ADDRESS, "0 bytes past the end of the allocation of 1024 bytes"});
   expect({"null", "mov.u64 %d1, 0; ld.global.u32 %r2, [%d1];", 1, Fault::ILLEGAL_ADDRESS, "at 0x0: in no allocation"});
   expect({"within", AT_LANE + "ld.global.u32 %r2, [%d1]; st.global.u32 [%d1+896], %r2;", 32, Fault::NONE, ""});
@@ -76,9 +76,9 @@ TEST(sharedRaces) {
   std::string writeOther = "xor.b32 %r2, %r1, 128; mov.u32 %r3, tile; add.u32 %r3, %r3, %r2; st.shared.u32 [%r3], %t;\n";
   // Warp 0 runs first: without a barrier it would read what nobody wrote yet, so all is written before.
   std::string filled = write + "bar.sync 0;\n";
-  expect({"read after write", filled + write + readOther, 64, Fault::RACE, "load of shared memory at 0x0 races with the store by warp 0"});
-  expect({"write after read", filled + readOther + write, 64, Fault::RACE, "store of shared memory at 0x80 races with the load by warp 0"});
-  expect({"write after write", filled + write + writeOther, 64, Fault::RACE, "store of shared memory at 0x0 races with the store by warp 0"});
+  expect({"read after write", filled + write + readOther, 64, Fault::RACE, "races with the load by warp 1"});
+  expect({"write after read", filled + readOther + write, 64, Fault::RACE, "load of shared memory at 0x80 races with the store by warp 1"});
+  expect({"write after write", filled + write + writeOther, 64, Fault::RACE, "store of shared memory at 0x0 races with the store by warp 1"});
   expect({"barriers order", filled + write + "bar.sync 0;\n" + readOther + "bar.sync 0;\n" + write, 64, Fault::NONE, ""});
   expect({"within a warp lock-step orders", write + "xor.b32 %r2, %r1, 4; mov.u32 %r3, tile; add.u32 %r3, %r3, %r2; ld.shared.u32 %r4, [%r3];", 32, Fault::NONE, ""});
   expect({"atomics do not race with each other", "mov.u32 %r0, tile; setp.eq.u32 %p0, %t, 0; @%p0 st.shared.u32 [%r0], 0; bar.sync 0; red.shared.add.u32 [%r0], 1;", 64, Fault::NONE, ""});
@@ -106,14 +106,14 @@ TEST(globalRaces) {
 }
 
 TEST(divergentBarriers) {
-  expect({"half a warp", "setp.lt.u32 %p0, %t, 16; @%p0 bra SKIP; bar.sync 0; SKIP: st.global.u32 [%d0], 1;", 32, Fault::DIVERGENT_BARRIER, "only lanes 0xffff0000 arrive"});
+  expect({"half a warp", "setp.lt.u32 %p0, %t, 16; @%p0 bra SKIP; bar.sync 0; SKIP: bar.sync 0;", 32, Fault::DIVERGENT_BARRIER, "only lanes 0x0000ffff arrive, lanes 0xffff0000 are elsewhere"});
   expect({"by predicate", "setp.lt.u32 %p0, %t, 16; @%p0 bar.sync 0;", 32, Fault::DIVERGENT_BARRIER, "skip by predicate"});
   expect({"in a loop of unequal length", "mov.u32 %r0, 0; LOOP: bar.sync 0; add.u32 %r0, %r0, 1; setp.le.u32 %p0, %r0, %t; @%p0 bra LOOP; bar.sync 0;", 32, Fault::DIVERGENT_BARRIER, "arrive"});
   expect({"two places", "setp.lt.u32 %p0, %t, 16; @%p0 bra A; bar.sync 0; bra END; A: bar.sync 0; END: ret;", 32, Fault::DIVERGENT_BARRIER, "wait at PTX line"});
   expect({"lanes that ended do not count", "setp.lt.u32 %p0, %t, 16; @%p0 ret; bar.sync 0;", 64, Fault::NONE, ""});
   expect({"a warp that ended does not count", "setp.lt.u32 %p0, %t, 32; @%p0 ret; bar.sync 0;", 64, Fault::NONE, ""});
   expect({"warps wait at different barriers", "setp.lt.u32 %p0, %t, 32; @%p0 bra A; bar.sync 1; bra END; A: bar.sync 2; END: ret;", 64, Fault::DIVERGENT_BARRIER, "no other warp can go on"});
-  expect({"a shuffle that misses lanes", "setp.lt.u32 %p0, %t, 16; @%p0 bra A; shfl.sync.bfly.b32 %r0, %t, 1, 31, -1; A: ret;", 32, Fault::DIVERGENT_BARRIER, ""});
+  expect({"a shuffle that misses lanes", "setp.lt.u32 %p0, %t, 16; @%p0 bra A; shfl.sync.bfly.b32 %r0, %t, 1, 31, -1; A: bar.sync 0;", 32, Fault::DIVERGENT_BARRIER, ""});
   expect({"a shuffle among those present", "setp.lt.u32 %p0, %t, 16; @%p0 bra A; shfl.sync.bfly.b32 %r0, %t, 1, 31, 0xffff0000; A: ret;", 32, Fault::NONE, ""});
   expect({"lanes meet again before a barrier", "setp.lt.u32 %p0, %t, 7; @%p0 bra A; add.u32 %r0, %t, 1; bra B; A: add.u32 %r0, %t, 2; B: bar.sync 0; st.shared.u32 [tile], 1;", 32, Fault::NONE, ""});
 }
@@ -128,8 +128,12 @@ TEST(asyncCopies) {
   expect({"and the newer has not", issue + "cp.async.commit_group; cp.async.ca.shared.global [%r0+512], [%d1], 16; cp.async.commit_group; cp.async.wait_group 1; ld.shared.u32 %r2, [%r0+512];", 32, Fault::ASYNC_READ, ""});
   expect({"uncommitted copies do not land", issue + "cp.async.wait_group 0; ld.shared.u32 %r2, [%r0];", 32, Fault::ASYNC_READ, ""});
   expect({"other warps need a barrier", issue + "cp.async.wait_all; xor.b32 %r2, %r1, 512; mov.u32 %r3, tile; add.u32 %r3, %r3, %r2; ld.shared.u32 %r4, [%r3];", 64, Fault::UNINITIALISED, ""});
-  expect({"copy over what others still read", "mov.u32 %r5, tile; shl.b32 %r6, %t, 2; add.u32 %r6, %r5, %r6; st.shared.u32 [%r6], %t; bar.sync 0; ld.shared.u32 %r7, [tile]; setp.lt.u32 %p1, %t, 32; @%p1 ret; sub.u32 %t, %t, 32; " + issue, 64,
-          Fault::RACE, "cp.async write of shared memory at 0x0 races with the load by warp 0"});
+  std::string filled = "mov.u32 %r5, tile; shl.b32 %r6, %t, 2; add.u32 %r6, %r5, %r6; st.shared.u32 [%r6], %t; bar.sync 0;\n";
+  std::string first = "setp.ge.u32 %p1, %t, 32; @%p1 bra READ; cp.async.ca.shared.global [%r6], [%d0], 4; cp.async.wait_all; READ: ";
+  expect({"copy over what others still read", filled + "ld.shared.u32 %r7, [tile+4];\n" + first, 64, Fault::RACE, "cp.async write of shared memory at 0x4 races with the load by warp 1"});
+  expect({"copy after a barrier", filled + "ld.shared.u32 %r7, [tile+4]; bar.sync 0;\n" + first, 64, Fault::NONE, ""});
+  expect({"read while another warp's copy is on its way", filled + "setp.lt.u32 %p1, %t, 32; @%p1 bra READ; sub.u32 %r6, %r6, 128; cp.async.ca.shared.global [%r6], [%d0], 4; cp.async.commit_group; READ: ld.shared.u32 %r7, [tile+4];", 64,
+          Fault::ASYNC_READ, "which a cp.async is still writing"});
 }
 
 TEST(shortCopiesFillWithZeros) {
@@ -164,7 +168,7 @@ TEST(programsThatCannotRun) {
       if (std::string(e.what()).find(message) == std::string::npos) failed("faults", 0, body + ": " + e.what());
     }
   };
-  refused("frobnicate.u32 %r0, %r1;", "PTX line 7: unknown instruction 'frobnicate.u32'");
+  refused("frobnicate.u32 %r0, %r1;", "PTX line 8: unknown instruction 'frobnicate.u32'");
   refused("add.funny.u32 %r0, %r1, %r2;", "'.funny' is not supported here");
   refused("add.u64 %r0, %r1, %r2;", "another size");
   refused("bra NOWHERE;", "label 'NOWHERE' is not defined");
