@@ -15,7 +15,7 @@ __device__ __forceinline__ void attend(const float* q, const T* kc, const T* vc,
                                        int heads, int kvHeads, int headSize, float scale, int window, float softCap, int splits) {
     __shared__ __align__(16) float query[GROUP][256];
     __shared__ __align__(16) float score[GROUP][ATTEND_CHUNK];
-    __shared__ __align__(16) float part[WARPS][HALF][256];
+    __shared__ __align__(16) float part[WARPS][HALF][256 + 16]; // the second halves lie 16 banks on
     __shared__ float runMax[GROUP], runSum[GROUP], shrink[GROUP];
     int kvHead = blockIdx.x, row = blockIdx.y, split = blockIdx.z, warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
     int seq = seqs[row];
@@ -122,16 +122,22 @@ __device__ __forceinline__ void attend(const float* q, const T* kc, const T* vc,
                     }
                     if (lane < lanes) {
                         *reinterpret_cast<float4*>(&part[warp][g][4 * l]) = {s[0], s[1], s[2], s[3]};
-                        *reinterpret_cast<float4*>(&part[warp][g][4 * (lanes + l)]) = {s[4], s[5], s[6], s[7]};
+                        *reinterpret_cast<float4*>(&part[warp][g][4 * (lanes + l) + 16]) = {s[4], s[5], s[6], s[7]};
                     }
                 }
             }
             __syncthreads();
-            for (int i = threadIdx.x; i < min(HALF, count - half) * 8 * lanes; i += blockDim.x) {
-                int g = i / (8 * lanes), place = i % (8 * lanes), d = Rows<T>::dim(place, lanes);
-                if (d >= headSize) continue;
+            for (int i = threadIdx.x; i < min(HALF, count - half) * 2 * lanes; i += blockDim.x) {
+                int g = i / (2 * lanes), four = i % (2 * lanes), place = Rows<T>::place(four, lanes);
+                if (4 * four >= stride) continue;
+                float4 v = {0, 0, 0, 0};
+#pragma unroll
+                for (int w = 0; w < WARPS; w++) {
+                    float4 p = *reinterpret_cast<float4*>(&part[w][g][place + (place >= 4 * lanes ? 16 : 0)]);
+                    v = {v.x + p.x, v.y + p.y, v.z + p.z, v.w + p.w};
+                }
                 i64 at = ((i64) row * heads + groupHead[from + half + g]) * splits + split;
-                partO[at * stride + d] = part[0][g][place] + part[1][g][place] + part[2][g][place] + part[3][g][place];
+                *reinterpret_cast<float4*>(partO + at * stride + 4 * four) = v;
             }
         }
         if (threadIdx.x < count) {

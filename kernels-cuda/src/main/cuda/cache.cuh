@@ -9,6 +9,8 @@ template <class T> struct Rows;
 template <> struct Rows<float> {
     static constexpr bool SCALED = false;
     static __device__ __forceinline__ int dim(int place, int) { return place; }
+    /** Where the four values from dimension 4 four on are. */
+    static __device__ __forceinline__ int place(int four, int) { return 4 * four; }
     static __device__ __forceinline__ void load(const float* row, int l, int lanes, int stride, float* v) {
         float4 zero = {0, 0, 0, 0};
         float4 a = 4 * l < stride ? *reinterpret_cast<const float4*>(row + 4 * l) : zero;
@@ -22,6 +24,7 @@ struct PackedRows {
     static __device__ __forceinline__ int dim(int place, int lanes) {
         return place < 4 * lanes ? 2 * (place & ~3) + (place & 3) : 2 * ((place - 4 * lanes) & ~3) + 4 + (place & 3);
     }
+    static __device__ __forceinline__ int place(int four, int lanes) { return four / 2 * 4 + (four & 1) * 4 * lanes; }
 };
 
 template <> struct Rows<__half> : PackedRows {

@@ -26,11 +26,11 @@ template <class F> struct TileWeights {
     }
 };
 
-constexpr int OUT_LD = TILE + 4;
+constexpr int PAIR_LD = TILE + 8; // pairs of a half-warp, written for rows g .. g + 3, meet in no bank
 
 /** Finishes a tile [row][output] that lies in shared memory: scale, bias, cap, residual; four outputs a lane. */
-template <class F>
-__device__ __forceinline__ void write_tile(float (*out)[OUT_LD], const uint8_t* w, const float* bias, const float* add, float* y, int n, int outs, int cols,
+template <class F, int LD>
+__device__ __forceinline__ void write_tile(float (*out)[LD], const uint8_t* w, const float* bias, const float* add, float* y, int n, int outs, int cols,
                                            float softCap) {
     __syncthreads();
     int units = units_of<F>(cols), ld = align32(outs), col = (threadIdx.x & 15) * 4, to = blockIdx.x * TILE + col;
@@ -61,7 +61,7 @@ __device__ __forceinline__ void write_tile(float (*out)[OUT_LD], const uint8_t* 
 
 /** Sums of rows g and g + 8, columns 2 t and 2 t + 1 of each tile go to shared memory and are written from there. */
 template <class F>
-__device__ __forceinline__ void finish(const float (&sum)[2][4][4], float (*out)[OUT_LD], const uint8_t* w, const float* bias, const float* add, float* y,
+__device__ __forceinline__ void finish(const float (&sum)[2][4][4], float (*out)[PAIR_LD], const uint8_t* w, const float* bias, const float* add, float* y,
                                        int n, int outs, int cols, float softCap) {
     int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, mRow = (warp & 1) * 32 + (lane >> 2), nRow = (warp >> 1) * 32 + 2 * (lane & 3);
     __syncthreads();

@@ -5,14 +5,20 @@
 #include "gemm.cuh"
 #include "split.cuh"
 
-constexpr int F32_STEP = TILE, F32_LD = OUT_LD; // four banks on from row to row: fragments are read without conflicts
+constexpr int F32_STEP = TILE, F32_LD = TILE + 4; // four banks on from row to row: fragments are read without conflicts
 
 template <class F>
 __device__ __forceinline__ void gemm_f32(const float* x, const uint8_t* w, const float* bias, const float* add, float* y, const int* rowOf, int n, int outs,
                                          int cols, float softCap) {
     constexpr bool SHORT = F::FLOAT && F::UNIT == 8; // F16, BF16
     constexpr int PARTS = 32 / F::SUB;
-    __shared__ __align__(16) float tx[TILE][F32_LD], tw[TILE][F32_LD];
+    __shared__ union __align__(16) {
+        struct {
+            float x[TILE][F32_LD], w[TILE][F32_LD];
+        } in;
+        float out[TILE][PAIR_LD];
+    } tile;
+    float(*tx)[F32_LD] = tile.in.x, (*tw)[F32_LD] = tile.in.w;
     int ld = align32(cols), tid = threadIdx.x, warp = tid >> 5, lane = tid & 31, row0 = blockIdx.y * TILE;
     TileWeights<F> weights(w, outs, cols);
     typename F::Part loaded[PARTS];
@@ -68,5 +74,5 @@ __device__ __forceinline__ void gemm_f32(const float* x, const uint8_t* w, const
             }
         }
     }
-    finish<F>(sum, tx, w, bias, add, y, n, outs, cols, softCap);
+    finish<F>(sum, tile.out, w, bias, add, y, n, outs, cols, softCap);
 }

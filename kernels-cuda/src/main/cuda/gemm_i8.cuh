@@ -16,7 +16,7 @@ struct __align__(16) I8Stages {
 
 union I8Tile {
     I8Stages stages;
-    float out[TILE][OUT_LD];
+    float out[TILE][PAIR_LD];
 };
 
 template <class F> constexpr bool WIDE = F::BYTES > F::UNIT; // codes of eight bits cannot have their zero point subtracted in a byte
@@ -32,7 +32,7 @@ __device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, c
 
     // rows whose pieces this thread copies, and the row whose scales it reads
     auto source = [&](int r) { return row0 + r < n ? (rowOf ? rowOf[row0 + r] : row0 + r) : -1; };
-    int copied[2] = {source(tid >> 2), source((tid >> 2) + 32)}, scaled = source(tid & 63);
+    int copied[2] = {source(tid >> 2), source((tid >> 2) + 32)}, scaled = source(tid >> 1);
     int part = tid >> 6; // which block of a step
     TileWeights<F> weights(w, outs, cols);
 
@@ -49,11 +49,23 @@ __device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, c
     };
     typename F::Part loaded;
     bool has;
-    BlockScale scale;
+    // scales of four blocks, 32 bytes of a row, are read at once by two lanes; each holds those of one step
+    BlockScale scale[2];
     auto fetch = [&](int step) {
         int block = step * I8_BLOCKS + part;
         has = block < blocks && weights.load(loaded, block * 32);
-        scale = block < blocks && scaled >= 0 ? xs[(i64) scaled * blocks + block] : BlockScale{0, 0};
+        if (step & 1) return;
+        int b = (step + (tid & 1)) * I8_BLOCKS;
+        const BlockScale* from = xs + (i64) scaled * blocks + b;
+        scale[0] = scale[1] = {0, 0};
+        if (scaled < 0 || b >= blocks) return;
+        if (blocks & 1) {
+            scale[0] = from[0];
+            if (b + 1 < blocks) scale[1] = from[1];
+        } else {
+            int4 both = *reinterpret_cast<const int4*>(from);
+            scale[0] = {__int_as_float(both.x), both.y}, scale[1] = {__int_as_float(both.z), both.w};
+        }
     };
     auto unpack = [&](int step) {
         int to = step & 1, r = tid & 63;
@@ -68,7 +80,10 @@ __device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, c
         *reinterpret_cast<uint4*>(stages.w[to][2 * part][r]) = {b.q[0], b.q[1], b.q[2], b.q[3]};
         *reinterpret_cast<uint4*>(stages.w[to][2 * part + 1][r]) = {b.q[4], b.q[5], b.q[6], b.q[7]};
         stages.wScale[to][part][r] = {b.scale, F::HALVES ? b.scale1 : b.min};
-        stages.xScale[to][part][r] = {scale.scale, scale.scale * (float) scale.sum};
+        if ((tid & 1) == to) {
+#pragma unroll
+            for (int i = 0; i < 2; i++) stages.xScale[to][i][tid >> 1] = {scale[i].scale, scale[i].scale * (float) scale[i].sum};
+        }
     };
 
     float sum[2][4][4] = {};

@@ -16,6 +16,36 @@ struct RopeArguments {
 
 constexpr int PAIRS = 4; // of a lane: heads of at most 256
 
+/** Two values of a cache's row; neighbours that lie on an even place go as one. */
+__device__ __forceinline__ void put(void* cache, int kvType, i64 row, int first, int second, float x, float y, float inverse, bool pair, bool both) {
+    if (kvType == 0) {
+        float* to = static_cast<float*>(cache) + row;
+        if (pair) {
+            *reinterpret_cast<float2*>(to + first) = {x, y};
+        } else {
+            to[first] = x;
+            if (both) to[second] = y;
+        }
+    } else if (kvType == 1) {
+        __half* to = static_cast<__half*>(cache) + row;
+        if (pair) {
+            *reinterpret_cast<__half2*>(to + first) = __floats2half2_rn(x, y);
+        } else {
+            to[first] = __float2half_rn(x);
+            if (both) to[second] = __float2half_rn(y);
+        }
+    } else {
+        int8_t* to = static_cast<int8_t*>(cache) + row;
+        int a = code(x, inverse), b = code(y, inverse);
+        if (pair) {
+            *reinterpret_cast<uint16_t*>(to + first) = (uint16_t) ((a & 0xff) | b << 8);
+        } else {
+            to[first] = (int8_t) a;
+            if (both) to[second] = (int8_t) b;
+        }
+    }
+}
+
 /** head: query heads first, then key heads, then value heads; kvType: KvType's number. */
 __device__ __forceinline__ void rope_head(const RopeArguments& a, int kvType, float* q, float* k, const float* v, int row, int head) {
     int lane = threadIdx.x & 31, size = a.headSize, pos = a.pos[row];
@@ -25,6 +55,7 @@ __device__ __forceinline__ void rope_head(const RopeArguments& a, int kvType, fl
     const float* from = (isQ ? q : isV ? v : k) + at;
     const float* gain = isQ ? a.qGain : a.kGain;
     int rotating = isV ? 0 : a.dims / 2;
+    bool pairs = size % 2 == 0 && (a.interleaved || rotating == 0); // all of them neighbours
     float x[PAIRS], y[PAIRS];
     int first[PAIRS], second[PAIRS];
     float square = 0;
@@ -34,8 +65,14 @@ __device__ __forceinline__ void rope_head(const RopeArguments& a, int kvType, fl
         bool split = p < rotating && !a.interleaved;
         first[i] = split ? p : 2 * p;
         second[i] = split ? p + rotating : 2 * p + 1;
-        x[i] = first[i] < size ? __ldcg(from + first[i]) : 0; // in the fused kernel other multiprocessors wrote it
-        y[i] = second[i] < size ? __ldcg(from + second[i]) : 0;
+        // past the first-level cache: in the fused kernel other multiprocessors wrote it
+        if (pairs) {
+            float2 both = first[i] < size ? __ldcg(reinterpret_cast<const float2*>(from + first[i])) : float2{0, 0};
+            x[i] = both.x, y[i] = both.y;
+        } else {
+            x[i] = first[i] < size ? __ldcg(from + first[i]) : 0;
+            y[i] = second[i] < size ? __ldcg(from + second[i]) : 0;
+        }
         square += x[i] * x[i] + y[i] * y[i];
     }
     if (!isV && gain) {
@@ -60,8 +97,12 @@ __device__ __forceinline__ void rope_head(const RopeArguments& a, int kvType, fl
         float* to = (isQ ? q : k) + at;
 #pragma unroll
         for (int i = 0; i < PAIRS; i++) {
-            if (first[i] < size) to[first[i]] = x[i];
-            if (second[i] < size) to[second[i]] = y[i];
+            if (pairs) {
+                if (first[i] < size) *reinterpret_cast<float2*>(to + first[i]) = {x[i], y[i]};
+            } else {
+                if (first[i] < size) to[first[i]] = x[i];
+                if (second[i] < size) to[second[i]] = y[i];
+            }
         }
     }
     if (isQ) return;
@@ -79,12 +120,8 @@ __device__ __forceinline__ void rope_head(const RopeArguments& a, int kvType, fl
         if (lane == 0) (isV ? a.vs : a.ks)[slot] = scale;
     }
 #pragma unroll
-    for (int i = 0; i < 2 * PAIRS; i++) {
-        int at = i & 1 ? second[i >> 1] : first[i >> 1];
-        float v = i & 1 ? y[i >> 1] : x[i >> 1];
-        if (at >= size) continue;
-        if (kvType == 0) static_cast<float*>(cache)[to + at] = v;
-        else if (kvType == 1) static_cast<__half*>(cache)[to + at] = __float2half_rn(v);
-        else static_cast<int8_t*>(cache)[to + at] = (int8_t) code(v, inverse);
+    for (int i = 0; i < PAIRS; i++) {
+        if (first[i] >= size) continue;
+        put(cache, kvType, to, first[i], second[i], x[i], y[i], inverse, pairs, second[i] < size);
     }
 }

@@ -16,6 +16,7 @@ struct __align__(16) Stages {
     float wScale[2][TILE];
     float xScale[2][2][TILE];
 };
+constexpr int OUT_LD = TILE + 4; // lanes write along outputs, every second row
 union Tile {
     Stages stages;
     float out[TILE][OUT_LD];
@@ -44,7 +45,7 @@ __device__ __forceinline__ void gemm_sparse(const int8_t* x, const BlockScale* x
     Stages& stages = tile.stages;
     int ld = align32(cols), steps = cols / STEP, tid = threadIdx.x, warp = tid >> 5, lane = tid & 31, row0 = blockIdx.y * TILE;
     auto source = [&](int r) { return row0 + r < n ? (rowOf ? rowOf[row0 + r] : row0 + r) : -1; };
-    int copied[2] = {source(tid >> 2), source((tid >> 2) + 32)}, scaled = source(tid & 63), half = tid >> 6;
+    int copied[2] = {source(tid >> 2), source((tid >> 2) + 32)}, scaled = source(tid >> 1), half = tid >> 6;
     TileWeights<F> weights(w, outs, cols);
 
     auto copy_x = [&](int step) {
@@ -60,10 +61,21 @@ __device__ __forceinline__ void gemm_sparse(const int8_t* x, const BlockScale* x
     };
     typename F::Part loaded;
     bool has;
-    float scale;
+    constexpr int SCALES = STEP / BLOCK;
+    float scale[SCALES]; // read every second step, two lanes a row
     auto fetch = [&](int step) {
         has = weights.load(loaded, step * STEP + half * 32);
-        scale = scaled >= 0 ? xs[((i64) scaled * ld + step * STEP + half * 32) / BLOCK].scale : 0.f;
+        if (step & 1) return;
+        int b = (step + (tid & 1)) * SCALES;
+        const BlockScale* from = xs + (i64) scaled * (ld / BLOCK) + b;
+        scale[0] = scale[SCALES - 1] = 0;
+        if (scaled < 0 || b >= steps * SCALES) return;
+        if (SCALES == 2) {
+            float4 both = *reinterpret_cast<const float4*>(from);
+            scale[0] = both.x, scale[SCALES - 1] = both.z;
+        } else {
+            scale[0] = from->scale;
+        }
     };
     auto unpack = [&](int step) {
         int to = step & 1, r = tid & 63;
@@ -71,7 +83,10 @@ __device__ __forceinline__ void gemm_sparse(const int8_t* x, const BlockScale* x
         // rows and columns that pad the matrix have no metadata: any that is legal will do
         stages.meta[to][half][r] = has && loaded.meta ? loaded.meta : 0x44444444;
         if (half == 0) stages.wScale[to][r] = has ? scale_of(loaded) : 0.f;
-        stages.xScale[to][half][r] = scale;
+        if ((tid & 1) == to) {
+#pragma unroll
+            for (int i = 0; i < SCALES; i++) stages.xScale[to][i][tid >> 1] = scale[i];
+        }
     };
 
     float sum[2][4][4] = {};
