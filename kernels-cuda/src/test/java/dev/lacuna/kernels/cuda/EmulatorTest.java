@@ -124,7 +124,8 @@ class EmulatorTest {
     }
 
     private static int launch(CUfunction function, int threads, int shared, CUstream stream, int n, Pointer... arguments) {
-        return JCudaDriver.cuLaunchKernel(function, (n + threads - 1) / threads, 1, 1, threads, 1, 1, shared, stream, Pointer.to(arguments), null);
+        return JCudaDriver.cuLaunchKernel(function, (n + threads - 1) / threads, 1, 1, threads, 1, 1, shared, stream, Pointer.to(arguments),
+                null);
     }
 
     private static float[] numbers(int n, float step) {
@@ -199,7 +200,8 @@ class EmulatorTest {
     void aWriteBehindTheEndNamesKernelThreadAndAddress() {
         int n = 50;
         CUdeviceptr x = upload(new float[n]);
-        refused(CUresult.CUDA_ERROR_ILLEGAL_ADDRESS, launch(function("beyond"), THREADS, 0, null, n, Pointer.to(x), Pointer.to(new int[]{n})));
+        refused(CUresult.CUDA_ERROR_ILLEGAL_ADDRESS,
+                launch(function("beyond"), THREADS, 0, null, n, Pointer.to(x), Pointer.to(new int[]{n})));
         String message = lastError();
         refused(CUresult.CUDA_ERROR_ILLEGAL_ADDRESS, JCudaDriver.cuMemAlloc(new CUdeviceptr(), 64));
         assertTrue(message.contains("beyond"), message);
@@ -247,7 +249,8 @@ class EmulatorTest {
             MemorySegment pair = arena.allocate(ValueLayout.JAVA_LONG, 2);
             pair.setAtIndex(ValueLayout.JAVA_LONG, 0, room.address());
             pair.setAtIndex(ValueLayout.JAVA_LONG, 1, room.byteSize());
-            int result = JCudaDriver.cuModuleLoadDataEx(new CUmodule(), Pointer.to(zeroEnded(broken)), 2, options, Pointer.to(pair.asByteBuffer()));
+            int result = JCudaDriver.cuModuleLoadDataEx(new CUmodule(), Pointer.to(zeroEnded(broken)), 2, options,
+                    Pointer.to(pair.asByteBuffer()));
             assertEquals(error, CUresult.stringFor(result));
             assertTrue(room.getString(0).contains(why), room.getString(0));
             assertEquals(room.getString(0).length() + 1, pair.getAtIndex(ValueLayout.JAVA_LONG, 1));
