@@ -144,6 +144,7 @@ struct Counts {
     std::uint64_t sectors = 0;       ///< 32-byte sectors touched, summed over requests
     std::uint64_t idealSectors = 0;  ///< least sectors the distinct bytes of each request could fit in
     std::uint64_t bytes = 0;         ///< distinct bytes asked for, summed over requests
+    std::uint64_t distinctSectors = 0;  ///< touched at least once in the launch: what a perfect cache would move
   } load, store;                     ///< global memory; cp.async counts as load
   std::uint64_t sharedAccesses = 0;     ///< warp accesses to shared memory
   std::uint64_t sharedWavefronts = 0;   ///< cycles of the 32 banks they take

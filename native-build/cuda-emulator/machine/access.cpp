@@ -152,12 +152,14 @@ void accessGlobal(Warp& w, const Instr& i, const Address* addresses, unsigned by
       t.sectors += (first + all - 1) / 32 - first / 32 + 1;
       t.idealSectors += (all + 31) / 32;
       t.bytes += all;
+      if (arena) t.distinctSectors += worker.memory->touch(kind != Access::LOAD, worker.launch->mark, first, all);
       for (unsigned l = 0; l < LANES; l++) out.at[l] = reinterpret_cast<std::byte*>(first + Address{l} * bytes);
       return;
     }
     out.linear = false;
   }
   const CachedRange* range = nullptr;
+  Counts::Traffic& traffic = kind == Access::LOAD ? counts.load : counts.store;
   Address previous = 0;
   for (std::uint32_t m = mask; m != 0; m &= m - 1) {
     auto lane = static_cast<unsigned>(std::countr_zero(m));
@@ -170,6 +172,7 @@ void accessGlobal(Warp& w, const Instr& i, const Address* addresses, unsigned by
       if (range == nullptr) outside(w, i, lane, a, bytes, kind);
     }
     if (!range->host) {
+      traffic.distinctSectors += worker.memory->touch(kind != Access::LOAD, worker.launch->mark, a, bytes);
       if (kind == Access::STORE) {
         worker.memory->markWritten(a, bytes);
       } else if (options.initialised) {
@@ -181,7 +184,7 @@ void accessGlobal(Warp& w, const Instr& i, const Address* addresses, unsigned by
     if (options.races) logAccess(w, i, a, a + bytes, lane, bytes, kind);
   }
   if (kind == Access::ATOMIC) counts.atomics += static_cast<unsigned>(std::popcount(mask));
-  countTraffic(kind == Access::LOAD ? counts.load : counts.store, addresses, bytes, mask);
+  countTraffic(traffic, addresses, bytes, mask);
 }
 
 void accessConstant(Warp& w, const Instr& i, const Address* addresses, unsigned bytes, std::uint32_t mask, Request& out) {

@@ -19,6 +19,7 @@ void Counts::add(const Counts& o) {
     a.sectors += b.sectors;
     a.idealSectors += b.idealSectors;
     a.bytes += b.bytes;
+    a.distinctSectors += b.distinctSectors;
   };
   traffic(load, o.load);
   traffic(store, o.store);
@@ -63,7 +64,7 @@ std::string Counts::json(std::string_view kernel, Dim3 grid, Dim3 block) const {
   out += "}";
   auto traffic = [&](const char* name, const Traffic& t) {
     out += std::string(",\"") + name + "\":{\"requests\":" + std::to_string(t.requests) + ",\"sectors\":" + std::to_string(t.sectors) +
-           ",\"ideal_sectors\":" + std::to_string(t.idealSectors) + ",\"bytes\":" + std::to_string(t.bytes) + "}";
+           ",\"ideal_sectors\":" + std::to_string(t.idealSectors) + ",\"bytes\":" + std::to_string(t.bytes) + ",\"distinct_sectors\":" + std::to_string(t.distinctSectors) + "}";
   };
   traffic("global_load", load);
   traffic("global_store", store);

@@ -132,6 +132,7 @@ Result launch(Memory& memory, const Function& function, Dim3 grid, Dim3 shape, s
   }
   Launch l{};
   l.memory = &memory.state();
+  l.mark = l.memory->nextLaunch();
   l.function = &function;
   l.program = function.program.get();
   l.grid = grid;

@@ -26,9 +26,46 @@ std::string hex(Address a) {
 }
 }  // namespace
 
-Memory::State::~State() {
+Memory::State::~State() { release(); }
+
+void Memory::State::release() {
   if (arena != nullptr) munmap(arena, arenaBytes);
   if (written != nullptr) munmap(written, arenaBytes / 8);
+  for (std::uint8_t* marks : touched) {
+    if (marks != nullptr) munmap(marks, arenaBytes / 32);
+  }
+}
+
+bool Memory::State::reserveAll(std::size_t bytes) {
+  arena = static_cast<std::byte*>(reserve(bytes));
+  written = static_cast<std::uint8_t*>(reserve(bytes / 8));
+  touched[0] = static_cast<std::uint8_t*>(reserve(bytes / 32));
+  touched[1] = static_cast<std::uint8_t*>(reserve(bytes / 32));
+  arenaBytes = bytes;
+  if (arena != nullptr && written != nullptr && touched[0] != nullptr && touched[1] != nullptr) return true;
+  release();
+  arena = nullptr;
+  written = touched[0] = touched[1] = nullptr;
+  return false;
+}
+
+std::uint8_t Memory::State::nextLaunch() {
+  std::unique_lock lock(mutex);
+  if (++launchMark == 0) {
+    for (std::uint8_t* marks : touched) madvise(marks, arenaBytes / 32, MADV_DONTNEED);
+    launchMark = 1;
+  }
+  return launchMark;
+}
+
+unsigned Memory::State::touch(bool store, std::uint8_t mark, Address first, std::size_t bytes) {
+  std::size_t at = first - reinterpret_cast<Address>(arena);
+  std::uint8_t* marks = touched[store];
+  unsigned fresh = 0;
+  for (std::size_t s = at / 32; s <= (at + bytes - 1) / 32; s++) {
+    if (__atomic_load_n(&marks[s], __ATOMIC_RELAXED) != mark) fresh += __atomic_exchange_n(&marks[s], mark, __ATOMIC_RELAXED) != mark;
+  }
+  return fresh;
 }
 
 void Memory::State::markWritten(Address a, std::size_t bytes) {
@@ -121,13 +158,7 @@ std::string Memory::State::check(Address a, std::size_t bytes, const char* what)
 Memory::Memory(std::size_t capacity) : state_(std::make_unique<State>()) {
   // The arena is larger than the capacity, so that freed addresses stay unused for long and gaps cost nothing.
   for (std::size_t bytes = roundUp(capacity, 1 << 20) * 2; bytes >= (1 << 20); bytes /= 2) {
-    state_->arena = static_cast<std::byte*>(reserve(bytes));
-    if (state_->arena == nullptr) continue;
-    state_->written = static_cast<std::uint8_t*>(reserve(bytes / 8));
-    state_->arenaBytes = bytes;
-    if (state_->written != nullptr) return;
-    munmap(state_->arena, bytes);
-    state_->arena = nullptr;
+    if (state_->reserveAll(bytes)) return;
   }
   throw std::bad_alloc();
 }

@@ -137,6 +137,7 @@ struct Launch {
   const std::byte* parameters;
   Options options;
   std::uint64_t limit;
+  std::uint8_t mark;  ///< of this launch on the sectors it touches
   std::atomic<std::uint64_t> nextBlock{0};
   std::atomic<bool> stopped{false};
 };

@@ -211,6 +211,9 @@ TEST(trafficIsCounted) {
   Counts strided = traffic("mul.wide.u32 %d1, %t, 32; add.u64 %d1, %d0, %d1; ld.global.u32 %r0, [%d1];");
   EQUAL(std::uint64_t{32}, strided.load.sectors);
   EQUAL(std::uint64_t{4}, strided.load.idealSectors);
+  Counts twice = traffic("mul.wide.u32 %d1, %t, 4; add.u64 %d1, %d0, %d1; ld.global.u32 %r0, [%d1]; ld.global.u32 %r0, [%d1]; ld.global.u32 %r0, [%d1+64];");
+  EQUAL(std::uint64_t{12}, twice.load.sectors);
+  EQUAL(std::uint64_t{6}, twice.load.distinctSectors);
   Counts same = traffic("ld.global.u32 %r0, [%d0]; mul.wide.u32 %d1, %t, 16; add.u64 %d1, %d0, %d1; st.global.v4.u32 [%d1], {%r0, %r0, %r0, %r0};");
   EQUAL(std::uint64_t{1}, same.load.sectors);
   EQUAL(std::uint64_t{4}, same.load.bytes);
