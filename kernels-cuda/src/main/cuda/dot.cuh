@@ -16,6 +16,19 @@ template <class F> __device__ __forceinline__ float dot_floats(const float* w, c
     return sum;
 }
 
+/** The same with inputs of bfloat16. */
+template <class F> __device__ __forceinline__ float dot_bfloats(const float* w, const uint16_t* x, float sum) {
+#pragma unroll
+    for (int c = 0; c < F::SUB; c += 4) {
+        uint2 v = *reinterpret_cast<const uint2*>(x + c);
+        sum = __fmaf_rn(w[c], bfloat_bits(v.x), sum);
+        sum = __fmaf_rn(w[c + 1], __uint_as_float(v.x & 0xffff0000), sum);
+        sum = __fmaf_rn(w[c + 2], bfloat_bits(v.y), sum);
+        sum = __fmaf_rn(w[c + 3], __uint_as_float(v.y & 0xffff0000), sum);
+    }
+    return sum;
+}
+
 /** Integer sums of 32 products are exact; zero points and minima need the sum of the inputs' codes only. */
 template <class F> __device__ __forceinline__ float dot_codes(const Block& b, const int8_t* x, const BlockScale* s, float sum) {
     uint4 lo = *reinterpret_cast<const uint4*>(x), hi = *reinterpret_cast<const uint4*>(x + 16);
@@ -39,13 +52,18 @@ template <class F> __device__ __forceinline__ float dot_codes(const Block& b, co
     return __fmaf_rn(__fmul_rn(b.scale, in.scale), (float) second, sum);
 }
 
-/** Adds an item's products with the columns from col on of up to N rows, given by where they begin. */
-template <class F, bool I8, int N>
-__device__ __forceinline__ void dot_item(const typename F::Part* p, const void* x, const BlockScale* xs, const int* rows, int m, int col, float* sum) {
+/** What inputs come as. */
+enum Inputs { IN_F32, IN_I8, IN_BF16 };
+
+/** Adds an item's products with the columns from col on of up to N rows, given by where they begin. With
+ * bfloat16 inputs weights are rounded likewise, as what they stand for: a row's scale included. */
+template <class F, int IN, int N>
+__device__ __forceinline__ void dot_item(const typename F::Part* p, const void* x, const BlockScale* xs, const int* rows, int m, int col, float rowScale,
+                                         float* sum) {
 #pragma unroll
     for (int s = 0; s < F::SUBS; s++) {
         int at = col + s * F::SUB;
-        if constexpr (I8) {
+        if constexpr (IN == IN_I8) {
             Block b;
             F::unpack(p[s], s, b);
 #pragma unroll
@@ -56,9 +74,21 @@ __device__ __forceinline__ void dot_item(const typename F::Part* p, const void* 
         } else {
             float w[F::SUB];
             values_of<F>(p[s], s, w);
+            if constexpr (IN == IN_BF16) {
 #pragma unroll
-            for (int i = 0; i < N; i++) {
-                if (N == 1 || i < m) sum[i] = dot_floats<F>(w, static_cast<const float*>(x) + (rows[i] + at), sum[i]);
+                for (int i = 0; i < F::SUB; i += 2) {
+                    uint32_t two = F::ROW_SCALE ? two_halves<true>(__fmul_rn(w[i], rowScale), __fmul_rn(w[i + 1], rowScale)) : two_halves<true>(w[i], w[i + 1]);
+                    w[i] = bfloat_bits(two), w[i + 1] = __uint_as_float(two & 0xffff0000);
+                }
+#pragma unroll
+                for (int i = 0; i < N; i++) {
+                    if (N == 1 || i < m) sum[i] = dot_bfloats<F>(w, static_cast<const uint16_t*>(x) + (rows[i] + at), sum[i]);
+                }
+            } else {
+#pragma unroll
+                for (int i = 0; i < N; i++) {
+                    if (N == 1 || i < m) sum[i] = dot_floats<F>(w, static_cast<const float*>(x) + (rows[i] + at), sum[i]);
+                }
             }
         }
     }

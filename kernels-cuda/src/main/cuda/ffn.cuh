@@ -3,7 +3,7 @@
 #pragma once
 #include "gemv.cuh"
 
-template <class F, bool I8, int N>
+template <class F, int IN, int N>
 __device__ __forceinline__ void ffn(const void* x, const BlockScale* xs, const uint8_t* wGate, const uint8_t* wUp, const float* bGate, const float* bUp,
                                     float* out, int8_t* outQ, BlockScale* outS, int n, int width, int cols, int activation) {
     constexpr int SPLITS = 4;
@@ -16,7 +16,7 @@ __device__ __forceinline__ void ffn(const void* x, const BlockScale* xs, const u
     for (int matrix = 0; matrix < 2; matrix++) {
         float sum[N] = {};
         if (panel * 16 < width) {
-            panel_sums<F, I8, N>((matrix ? wUp : wGate) + panel * panel_bytes<F, 16>(units), units, x, xs, rows, m, part, SPLITS, sum);
+            panel_sums<F, IN, N>((matrix ? wUp : wGate) + panel * panel_bytes<F, 16>(units), units, x, xs, rows, m, part, SPLITS, sum);
         }
         if (lane < 16) {
 #pragma unroll

@@ -5,7 +5,7 @@
 #include "dot.cuh"
 
 /** y[i][j] = w[active[j]] . x[i] + bias: a warp computes one chosen row, its lanes along the columns. */
-template <class F, bool I8, int N>
+template <class F, int IN, int N>
 __device__ __forceinline__ void gather_rows(const void* x, const BlockScale* xs, const uint8_t* w, const float* bias, const float* add, float* y,
                                             const int* rowOf, const int* active, const int* count, int n, int outs, int cols, float softCap) {
     int j = blockIdx.x * 8 + (threadIdx.x >> 5), lane = threadIdx.x & 31, first = blockIdx.y * N, m = min(N, n - first);
@@ -23,7 +23,7 @@ __device__ __forceinline__ void gather_rows(const void* x, const BlockScale* xs,
         for (int item = lane; item < items; item += 32) {
             typename F::Part p[F::SUBS];
             F::template load<1>(p, panel, items, item);
-            dot_item<F, I8, N>(p, x, xs, rows, m, item * F::UNIT, sum);
+            dot_item<F, IN, N>(p, x, xs, rows, m, item * F::UNIT, 1.f, sum);
         }
         float scale = row_scale<F>(panel, items, 0);
 #pragma unroll

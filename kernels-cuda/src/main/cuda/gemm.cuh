@@ -29,14 +29,14 @@ template <class F> struct TileWeights {
 constexpr int PAIR_LD = TILE + 8; // pairs of a half-warp, written for rows g .. g + 3, meet in no bank
 
 /** Finishes a tile [row][output] that lies in shared memory: scale, bias, cap, residual; four outputs a lane. */
-template <class F, int LD>
+template <class F, bool SCALE, int LD>
 __device__ __forceinline__ void write_tile(float (*out)[LD], const uint8_t* w, const float* bias, const float* add, float* y, int n, int outs, int cols,
                                            float softCap) {
     __syncthreads();
     int units = units_of<F>(cols), ld = align32(outs), col = (threadIdx.x & 15) * 4, to = blockIdx.x * TILE + col;
     if (to >= outs) return;
     float4 b = bias ? *reinterpret_cast<const float4*>(bias + to) : float4{0, 0, 0, 0}, scale = {1, 1, 1, 1};
-    if (F::ROW_SCALE) { // four neighbours share a panel; rows of its padding have scale zero
+    if (SCALE) { // four neighbours share a panel; rows of its padding have scale zero
         const uint8_t* panel = w + (to >> 4) * panel_bytes<F, 16>(units);
         scale = {row_scale<F>(panel, units * 16, to & 15), row_scale<F>(panel, units * 16, (to & 15) + 1), row_scale<F>(panel, units * 16, (to & 15) + 2),
                  row_scale<F>(panel, units * 16, (to & 15) + 3)};
@@ -60,7 +60,7 @@ __device__ __forceinline__ void write_tile(float (*out)[LD], const uint8_t* w, c
 }
 
 /** Sums of rows g and g + 8, columns 2 t and 2 t + 1 of each tile go to shared memory and are written from there. */
-template <class F>
+template <class F, bool SCALE = F::ROW_SCALE>
 __device__ __forceinline__ void finish(const float (&sum)[2][4][4], float (*out)[PAIR_LD], const uint8_t* w, const float* bias, const float* add, float* y,
                                        int n, int outs, int cols, float softCap) {
     int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, mRow = (warp & 1) * 32 + (lane >> 2), nRow = (warp >> 1) * 32 + 2 * (lane & 3);
@@ -73,5 +73,5 @@ __device__ __forceinline__ void finish(const float (&sum)[2][4][4], float (*out)
             *reinterpret_cast<float2*>(&out[mRow + m * 16 + 8][nRow + c * 8]) = {sum[m][c][2], sum[m][c][3]};
         }
     }
-    write_tile<F>(out, w, bias, add, y, n, outs, cols, softCap);
+    write_tile<F, SCALE>(out, w, bias, add, y, n, outs, cols, softCap);
 }

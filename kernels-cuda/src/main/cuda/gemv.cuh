@@ -7,22 +7,23 @@
 constexpr int GEMV_WARPS = 8;
 
 /** This warp's sums of a panel; warps of a block stride over its items. */
-template <class F, bool I8, int N>
+template <class F, int IN, int N>
 __device__ __forceinline__ void panel_sums(const uint8_t* panel, int units, const void* x, const BlockScale* xs, const int* rows, int m, int warp,
                                            int warps, float* sum) {
-    constexpr int UNROLL = F::FLOAT ? 4 : F::SUBS == 1 && N == 1 ? 2 : 1;
+    constexpr int UNROLL = F::FLOAT ? (N == 1 ? 4 : 2) : F::SUBS == 1 && N == 1 ? 2 : 1;
     int items = units * 16, lane = threadIdx.x & 31;
+    float before = IN == IN_BF16 ? row_scale<F>(panel, items, lane & 15) : 1.f;
 #pragma unroll UNROLL
     for (int item = warp * 32 + lane; item < items; item += warps * 32) {
         typename F::Part p[F::SUBS];
         F::template load<16>(p, panel, items, item);
-        dot_item<F, I8, N>(p, x, xs, rows, m, (item >> 4) * F::UNIT, sum);
+        dot_item<F, IN, N>(p, x, xs, rows, m, (item >> 4) * F::UNIT, before, sum);
     }
-    float scale = row_scale<F>(panel, items, lane & 15);
+    float scale = IN == IN_BF16 ? 1.f : row_scale<F>(panel, items, lane & 15);
 #pragma unroll
     for (int i = 0; i < N; i++) {
         sum[i] = __fadd_rn(sum[i], __shfl_xor_sync(~0u, sum[i], 16));
-        if (F::ROW_SCALE) sum[i] = __fmul_rn(sum[i], scale);
+        if (F::ROW_SCALE && IN != IN_BF16) sum[i] = __fmul_rn(sum[i], scale);
     }
 }
 
@@ -32,7 +33,7 @@ template <int N> __device__ __forceinline__ void input_rows(const int* rowOf, in
     for (int i = 0; i < N; i++) rows[i] = i < m ? (rowOf ? rowOf[first + i] : first + i) * ld : 0;
 }
 
-template <class F, bool I8, int N>
+template <class F, int IN, int N>
 __device__ __forceinline__ void gemv(const void* x, const BlockScale* xs, const uint8_t* w, const float* bias, const float* add, float* y, const int* rowOf,
                                      int n, int outs, int cols, float softCap) {
     __shared__ float sums[GEMV_WARPS][N][16];
@@ -42,7 +43,7 @@ __device__ __forceinline__ void gemv(const void* x, const BlockScale* xs, const 
     int units = units_of<F>(cols);
     const uint8_t* panel = w + blockIdx.x * panel_bytes<F, 16>(units);
     float sum[N] = {};
-    panel_sums<F, I8, N>(panel, units, x, xs, rows, m, warp, GEMV_WARPS, sum);
+    panel_sums<F, IN, N>(panel, units, x, xs, rows, m, warp, GEMV_WARPS, sum);
     if (lane < 16) {
 #pragma unroll
         for (int i = 0; i < N; i++) sums[warp][i][lane] = sum[i];

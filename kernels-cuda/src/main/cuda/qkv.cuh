@@ -5,7 +5,7 @@
 #include "gemv.cuh"
 #include "rope.cuh"
 
-template <class F, bool I8, int N>
+template <class F, int IN, int N>
 __device__ __forceinline__ void qkv(const void* x, const BlockScale* xs, const uint8_t* wq, const uint8_t* wk, const uint8_t* wv, const float* bq,
                                     const float* bk, const float* bv, float* q, float* k, float* v, unsigned* counters, int cols, const RopeArguments& a,
                                     int kvType) {
@@ -29,7 +29,7 @@ __device__ __forceinline__ void qkv(const void* x, const BlockScale* xs, const u
     int rows[N];
     input_rows<N>(nullptr, 0, m, align32(cols), rows);
     float sum[N] = {};
-    panel_sums<F, I8, N>(w + panel * panel_bytes<F, 16>(units), units, x, xs, rows, m, warp, GEMV_WARPS, sum);
+    panel_sums<F, IN, N>(w + panel * panel_bytes<F, 16>(units), units, x, xs, rows, m, warp, GEMV_WARPS, sum);
     if (lane < 16) {
 #pragma unroll
         for (int i = 0; i < N; i++) sums[warp][i][lane] = sum[i];

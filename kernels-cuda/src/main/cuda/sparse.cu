@@ -148,7 +148,7 @@ __device__ __forceinline__ void gemm_sparse(const int8_t* x, const BlockScale* x
             for (int i = 0; i < 4; i++) tile.out[nRow + c * 8 + 2 * t + (i & 1)][mRow + m * 16 + g + 8 * (i >> 1)] = sum[m][c][i];
         }
     }
-    write_tile<F>(tile.out, w, bias, add, y, n, outs, cols, softCap);
+    write_tile<F, F::ROW_SCALE>(tile.out, w, bias, add, y, n, outs, cols, softCap);
 }
 } // namespace
 
