@@ -395,6 +395,10 @@ final class CudaOps implements Ops {
         int kvHeads = pool.spec().kvHeads()[layer];
         int kvBlocks = batch.step().kvBlocks();
         boolean few = rows <= InputPolicy.FEW;
+        if (!few && modules.has("flash", flashKernel(pool))) {
+            flash((CudaAct) q, pool, layer, a, to);
+            return;
+        }
         int splits = few ? Sizes.ceil(kvBlocks, SPLIT_BLOCKS) : 1;
         // as many parts as any step of this workspace can have
         long parts = Math.max(limits.rows(), (long) InputPolicy.FEW * Sizes.ceil(limits.kvBlocks(), SPLIT_BLOCKS)) * a.heads();
@@ -410,6 +414,41 @@ final class CudaOps implements Ops {
         Launch merge = launch("attend", "attend_merge").at(sums).at(maxima).at(batch.positions()).at(batch.sequences()).at(0);
         wide(to.output(merge, rows).number(rows).number(a.heads()).number(a.headSize()).number(a.window()).number(splits), to.stride(),
                 rows);
+        written(out);
+    }
+
+    /** Values of a head that the tiles of a prompt's attention have room for. */
+    private static int flashSize(CudaKvPool pool) {
+        int padded = CudaKvPool.padded(pool.spec().headSize());
+        return padded <= 64 ? 64 : padded <= 128 ? 128 : 256;
+    }
+
+    private static String flashKernel(CudaKvPool pool) {
+        return "flash_" + pool.spec().type() + "_" + flashSize(pool);
+    }
+
+    /** Attention of many rows: keys and values pass once for each tile of queries. */
+    private void flash(CudaAct q, CudaKvPool pool, int layer, Attention a, CudaAct out) {
+        int rows = batch.rows();
+        int size = flashSize(pool);
+        int tile = size == 256 ? 32 : TILE;
+        int shared = (tile + TILE) * (size + 4) * Float.BYTES;
+        HeadGroups.Group group = groups.of(a, pool.spec().kvHeads()[layer]);
+        // a head that is no whole number of blocks cannot pack by itself
+        boolean apart = out.packs(rows) && a.headSize() % Sizes.BLOCK != 0;
+        long floats = apart ? out.room().scratch("attention of " + out.cols() + " columns",
+                (long) out.room().limits().rows() * out.stride() * Float.BYTES) : 0;
+        Launch l = launch("flash", flashKernel(pool), shared).at(q.floats());
+        pool.layer(l, layer).at(batch.positions()).at(batch.sequences()).at(batch.table()).at(group.start()).at(group.heads());
+        if (apart) l.at(floats).at(0).at(0);
+        else
+            out.output(l, rows);
+        l.number(rows).number(batch.step().kvBlocks()).number(a.heads()).number(pool.spec().kvHeads()[layer]).number(a.headSize())
+                .real(a.scale()).number(a.window()).real(a.softCap()).grid(a.heads(), Sizes.ceil(rows, tile), 1, size == 256 ? 64 : 128)
+                .shared(shared);
+        if (apart) {
+            wide(launch("quantize", "quantize").at(floats).at(out.codes()).at(out.scales()).number(rows).number(out.cols()), out.stride(), rows);
+        }
         written(out);
     }
 

@@ -1,0 +1,372 @@
+package dev.lacuna.kernels.cuda;
+
+import dev.lacuna.Checkout;
+import dev.lacuna.ops.Act;
+import dev.lacuna.ops.Activation;
+import dev.lacuna.ops.Attention;
+import dev.lacuna.ops.Batch;
+import dev.lacuna.ops.Ffn;
+import dev.lacuna.ops.InputPolicy;
+import dev.lacuna.ops.KvPool;
+import dev.lacuna.ops.KvSpec;
+import dev.lacuna.ops.KvType;
+import dev.lacuna.ops.Limits;
+import dev.lacuna.ops.Linear;
+import dev.lacuna.ops.Logits;
+import dev.lacuna.ops.Norm;
+import dev.lacuna.ops.OpsOptions;
+import dev.lacuna.ops.Qkv;
+import dev.lacuna.ops.Rope;
+import dev.lacuna.ops.Step;
+import dev.lacuna.ops.TopK;
+import dev.lacuna.ops.Use;
+import dev.lacuna.ops.Values;
+import dev.lacuna.ops.Workspace;
+import dev.lacuna.tensor.Format;
+import dev.lacuna.tensor.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import java.util.stream.IntStream;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+/**
+ * What the kernels would cost on a real chip, argued from what the emulated device counts: runs the operations of one layer at the shapes of real models
+ * and writes the table of {@code docs/cuda.md}. Products run on a part of their outputs and attention on a part of its heads; counts are multiplied,
+ * which is exact, since blocks of a grid do the same work. Run by {@code benchmarks/cuda/cost}.
+ */
+final class CostTable {
+    private static final String BEGIN = "<!-- made by benchmarks/cuda/cost: begin -->";
+    private static final String END = "<!-- made by benchmarks/cuda/cost: end -->";
+    private static final Format FORMAT = Format.Q4_1;
+    /** Positions that a decoded token sees. */
+    private static final int CONTEXT = 1024;
+    private static final int PROMPT = 512;
+    /** The part of a product's outputs, and of attention's key heads, that is run. */
+    private static final int PART = 8;
+
+    private CostTable() {}
+
+    private record Model(String name, int layers, int dim, int heads, int kvHeads, int headSize, int ffn, int vocabulary) {}
+
+    private static final List<Model> MODELS = List.of(new Model("Llama-3.2-1B", 16, 2048, 32, 8, 64, 8192, 128256),
+            new Model("Llama-3-8B", 32, 4096, 32, 8, 128, 14336, 128256));
+
+    /** Rates of a chip by its data sheet: bytes, dense 8-bit tensor operations and warp instructions a second. */
+    private record Chip(String name, double bytes, double tensor, double issue) {}
+
+    private static final List<Chip> CHIPS = List.of(new Chip("H100 SXM", 3.35e12, 1979e12, 132 * 4 * 1.755e9),
+            new Chip("RTX 4090", 1.008e12, 660.6e12, 128 * 4 * 2.52e9));
+
+    /** Counts of one operation, multiplied up to the whole of a layer. */
+    private static final class Cost {
+        final String what;
+        final String kernels;
+        /** Bytes that must cross the memory at least once. */
+        final double least;
+        /** Times a token or prompt runs it. */
+        final int times;
+        double asked;
+        double again;
+        double requests;
+        double sectors;
+        double ideal;
+        double accesses;
+        double conflicts;
+        double instructions;
+        double tensorInstructions;
+        double tensorMultiplyAdds;
+
+        Cost(String what, String kernels, double least, int times) {
+            this.what = what;
+            this.kernels = kernels;
+            this.least = least;
+            this.times = times;
+        }
+
+        /** Bytes from memory: what was asked for less what several blocks ask for again, which the L2 cache serves. */
+        double moved() {
+            return asked - again;
+        }
+
+        double seconds(Chip c) {
+            return Math.max(Math.max(moved() / c.bytes, 2 * tensorMultiplyAdds / c.tensor), instructions / c.issue);
+        }
+
+        String limit(Chip c) {
+            double s = seconds(c);
+            return s == moved() / c.bytes ? "memory" : s == instructions / c.issue ? "issue" : "tensor";
+        }
+    }
+
+    private static final MethodHandle COUNTS;
+
+    static {
+        Driver.look();
+        COUNTS = Linker.nativeLinker().downcallHandle(SymbolLookup.libraryLookup("libcuda.so.1", Arena.ofAuto()).find("lacunaEmulatorCounts").orElseThrow(),
+                FunctionDescriptor.of(ValueLayout.JAVA_LONG, ValueLayout.ADDRESS, ValueLayout.JAVA_LONG));
+    }
+
+    /** The launches since this was last asked. */
+    private static List<JsonNode> counts() throws Throwable {
+        try (Arena arena = Arena.ofConfined()) {
+            long size = (long) COUNTS.invokeExact(MemorySegment.NULL, 0L);
+            MemorySegment text = arena.allocate(size + 1);
+            long _ = (long) COUNTS.invokeExact(text, size + 1);
+            return text.getString(0).lines().filter(l -> !l.isBlank()).map(l -> JsonMapper.shared().readTree(l)).toList();
+        }
+    }
+
+    /** One model's operands and the operations on them. */
+    private static final class Bench implements AutoCloseable {
+        final Model m;
+        final int rows;
+        final Arena arena = Arena.ofShared();
+        final CudaOps ops = (CudaOps) new CudaProvider().open("cuda", OpsOptions.DEFAULT);
+        final Limits limits;
+        final Workspace room;
+        final Batch batch;
+        final List<Cost> costs = new ArrayList<>();
+        int program;
+
+        Bench(Model m, int rows) throws Throwable {
+            this.m = m;
+            this.rows = rows;
+            limits = new Limits(rows, 1, 1, CONTEXT / KvSpec.BLOCK);
+            room = ops.workspace(limits);
+            batch = new Batch(limits);
+            batch.clear(limits.kvBlocks());
+            batch.addSequence(IntStream.rangeClosed(1, limits.kvBlocks()).toArray(), limits.kvBlocks());
+            int first = rows == 1 ? CONTEXT - 1 : 0;
+            for (int r = 0; r < rows; r++) batch.addRow(0, first + r, r == rows - 1);
+        }
+
+        Act floats(int cols) {
+            Act a = room.act(cols, InputPolicy.F32);
+            float[] v = new float[rows * cols];
+            Arrays.fill(v, 0.5f);
+            ops.write(a, v);
+            return a;
+        }
+
+        Act packed(int cols) {
+            Act a = room.act(cols, InputPolicy.I8);
+            float[] v = new float[rows * cols];
+            Arrays.fill(v, 0.5f);
+            ops.write(a, v);
+            return a;
+        }
+
+        Linear weight(int outs, int cols) {
+            Tensor t = new Tensor("w", FORMAT, outs, cols, arena.allocate(FORMAT.bytes(outs, cols)));
+            return new Linear(ops.place(List.of(t), InputPolicy.I8, Set.of(Use.PRODUCT)).getFirst(), null);
+        }
+
+        Values values(int n) {
+            return ops.values(new float[n]);
+        }
+
+        /** Bytes of a packed activation row with its scales. */
+        static double packedBytes(int cols) {
+            return cols * 1.25;
+        }
+
+        /**
+         * Runs an operation.
+         *
+         * @param least  bytes of the whole operation
+         * @param part   by what its counts are multiplied
+         * @param shared bytes that every block of a kernel's grid asks for, or every column of blocks: asked for once from memory
+         */
+        Cost run(String what, double least, double part, int times, double shared, Runnable body) throws Throwable {
+            counts();
+            program++;
+            ops.run(new Step(program, rows, 1, 1, limits.kvBlocks()), batch, body);
+            List<JsonNode> launches = counts();
+            Cost c = new Cost(what, String.join(" + ", launches.stream().map(l -> l.get("kernel").asString()).distinct().filter(k -> !what.startsWith("gate") || !k.startsWith("gemv")).toList()), least, times);
+            for (JsonNode l : launches) {
+                JsonNode load = l.get("global_load");
+                JsonNode store = l.get("global_store");
+                c.asked += part * (load.get("bytes").asDouble() + store.get("bytes").asDouble());
+                c.requests += part * (load.get("requests").asDouble() + store.get("requests").asDouble());
+                c.sectors += part * (load.get("sectors").asDouble() + store.get("sectors").asDouble());
+                c.ideal += part * (load.get("ideal_sectors").asDouble() + store.get("ideal_sectors").asDouble());
+                c.accesses += part * l.get("shared_wavefronts").asDouble();
+                c.conflicts += part * l.get("bank_conflicts").asDouble();
+                c.instructions += part * l.get("instructions").asDouble();
+                JsonNode tensor = l.get("by_class").get("tensor");
+                c.tensorInstructions += tensor == null ? 0 : part * tensor.asDouble();
+                c.tensorMultiplyAdds += part * l.get("dense_multiply_adds").asDouble();
+            }
+            // never less than what must move
+            c.again = shared > 0 ? Math.max(0, Math.min(c.asked - least, shared)) : 0;
+            costs.add(c);
+            System.out.printf(Locale.ROOT, "%s, %d rows: %s%n", m.name, rows, what);
+            return c;
+        }
+
+        double weightBytes(int outs, int cols) {
+            return Sizes.weightBytes(FORMAT, outs, cols, Sizes.PANEL);
+        }
+
+        /** A product on a part of its outputs. */
+        void product(String what, int outs, int cols, int times) throws Throwable {
+            Act x = packed(cols);
+            int some = outs / PART / 64 * 64;
+            Linear w = weight(some, cols);
+            Act y = floats(some);
+            double again = rows == 1 ? (Math.ceilDiv(outs, Sizes.PANEL) - 1) * packedBytes(cols)
+                    : (Math.ceilDiv(outs, 64) - 1) * rows * packedBytes(cols) + (Math.ceilDiv(rows, 64) - 1) * weightBytes(outs, cols);
+            double part = outs / (double) some;
+            run(what, weightBytes(outs, cols) + rows * (packedBytes(cols) + 4.0 * outs), part, times, again, () -> ops.linear(x, w, y));
+        }
+
+        void layer() throws Throwable {
+            Act residual = floats(m.dim);
+            Act delta = floats(m.dim);
+            Act in = packed(m.dim);
+            Norm norm = Norm.rms(values(m.dim), 1e-5f);
+            run("residual + norm + pack", rows * (12.0 * m.dim + packedBytes(m.dim)) + 4.0 * m.dim, 1, 2 * m.layers, rows * 4.0 * m.dim,
+                    () -> ops.addNorm(residual, delta, null, norm, false, in));
+            attention(in);
+            product("attention output", m.dim, m.heads * m.headSize, m.layers);
+            feedForward(in);
+            product("down", m.dim, m.ffn, m.layers);
+            if (rows == 1) logits(in);
+        }
+
+        private void attention(Act in) throws Throwable {
+            int kv = m.kvHeads / PART;
+            int heads = m.heads / PART;
+            int size = m.headSize;
+            Linear wq = weight(heads * size, m.dim);
+            Linear wk = weight(kv * size, m.dim);
+            Linear wv = weight(kv * size, m.dim);
+            Act q = floats(heads * size);
+            Act k = floats(kv * size);
+            Act v = floats(kv * size);
+            Act mixed = packed(heads * size);
+            Rope rope = new Rope(values(CONTEXT * size), size, size, true);
+            int outs = (m.heads + 2 * m.kvHeads) * size;
+            double packing = rows * 2.0 * 2 * m.kvHeads * size;
+            try (KvPool pool = ops.kv(new KvSpec(new int[]{kv}, size, KvType.F16), limits.kvBlocks() + 1)) {
+                double again = rows == 1 ? (Math.ceilDiv(outs, Sizes.PANEL) - 1) * packedBytes(m.dim)
+                        : (Math.ceilDiv(outs, 64) - 1) * rows * packedBytes(m.dim) + (Math.ceilDiv(rows, 64) - 1) * weightBytes(outs, m.dim);
+                run("QKV, rotation, append", weightBytes(outs, m.dim) + rows * (packedBytes(m.dim) + 4.0 * outs) + packing, PART, m.layers, again,
+                        () -> ops.qkv(in, new Qkv(wq, wk, wv), null, rope, pool, 0, q, k, v));
+                Attention a = new Attention(IntStream.range(0, heads).map(h -> h * kv / heads).toArray(), size, 0.1f, 0, 0);
+                double seen = rows == 1 ? CONTEXT : rows;
+                double least = seen * 2 * 2 * m.kvHeads * size + rows * m.heads * size * 5.25;
+                // rows of a prompt read the same keys and values
+                run("attention, F16 cache", least, PART, m.layers, rows == 1 ? 0 : Double.MAX_VALUE, () -> ops.attend(q, pool, 0, a, mixed));
+            }
+        }
+
+        private void feedForward(Act in) throws Throwable {
+            int some = m.ffn / PART;
+            Linear gate = weight(some, m.dim);
+            Linear up = weight(some, m.dim);
+            Act g = floats(some);
+            Act u = floats(some);
+            Act hidden = packed(some);
+            Linear down = weight(64, some);
+            Act little = floats(64);
+            double again = rows == 1 ? (Math.ceilDiv(m.ffn, 32) - 1) * packedBytes(m.dim)
+                    : 2 * ((Math.ceilDiv(m.ffn, 64) - 1) * rows * packedBytes(m.dim) + (Math.ceilDiv(rows, 64) - 1) * weightBytes(m.ffn, m.dim));
+            double least = 2 * weightBytes(m.ffn, m.dim) + rows * (packedBytes(m.dim) + packedBytes(m.ffn));
+            if (rows > 1) least += rows * 16.0 * m.ffn;
+            Cost tail = run("", 0, PART, 0, 0, () -> ops.linear(hidden, down, little));
+            Cost c = run("gate, up, activation", least, PART, m.layers, again,
+                    () -> ops.ffn(in, new Ffn.Gated(gate, up, down, Activation.SILU), g, u, hidden, little));
+            // the operation ends with a product that has a line of its own
+            c.asked -= tail.asked;
+            c.requests -= tail.requests;
+            c.sectors -= tail.sectors;
+            c.ideal -= tail.ideal;
+            c.accesses -= tail.accesses;
+            c.conflicts -= tail.conflicts;
+            c.instructions -= tail.instructions;
+            c.tensorInstructions -= tail.tensorInstructions;
+            c.tensorMultiplyAdds -= tail.tensorMultiplyAdds;
+            c.again = Math.max(0, Math.min(c.asked - least, again));
+            costs.remove(tail);
+        }
+
+        private void logits(Act in) throws Throwable {
+            int part = 16 * PART;
+            Linear w = weight(m.vocabulary / part, m.dim);
+            Logits l = room.logits(m.vocabulary / part);
+            run("logits", weightBytes(m.vocabulary, m.dim) + packedBytes(m.dim) + 4.0 * m.vocabulary, part, 1,
+                    (Math.ceilDiv(m.vocabulary, Sizes.PANEL) - 1) * packedBytes(m.dim), () -> ops.logits(in, w, 0, l));
+            TopK best = room.topK(1);
+            run("best token", 4.0 * m.vocabulary, part, 1, 0, () -> {
+                ops.logits(in, w, 0, l);
+                ops.topK(l, 1, best);
+            });
+            costs.removeLast();
+        }
+
+        @Override
+        public void close() {
+            room.close();
+            ops.close();
+            arena.close();
+        }
+    }
+
+    private static String table(List<Cost> costs, String title) {
+        StringBuilder out = new StringBuilder("\n**" + title + "**\n\n| operation | kernels | bytes: least, MB | moved / least | asked / least"
+                + " | sectors / ideal | bank conflicts | tensor share |");
+        for (Chip c : CHIPS) out.append(" ").append(c.name).append(", µs |");
+        out.append("\n| --- | --- | --- | --- | --- | --- | --- | --- |").append(" --- |".repeat(CHIPS.size())).append("\n");
+        double[] total = new double[CHIPS.size()];
+        double least = 0;
+        double moved = 0;
+        for (Cost c : costs) {
+            out.append(String.format(Locale.ROOT, "| %s | `%s` | %.3f x %d | %.3f | %.2f | %.3f | %.1f %% | %.0f %% |", c.what, c.kernels,
+                    c.least / 1e6, c.times, c.moved() / c.least, c.asked / c.least, c.sectors / Math.max(1, c.ideal),
+                    100 * c.conflicts / Math.max(1, c.accesses), 100 * c.tensorInstructions / c.instructions));
+            for (int i = 0; i < total.length; i++) {
+                Chip chip = CHIPS.get(i);
+                out.append(String.format(Locale.ROOT, " %.1f (%s) |", 1e6 * c.seconds(chip), c.limit(chip)));
+                total[i] += c.times * c.seconds(chip);
+            }
+            out.append("\n");
+            least += c.times * c.least;
+            moved += c.times * c.moved();
+        }
+        out.append(String.format(Locale.ROOT, "| **all layers** | | **%.0f** | **%.3f** | | | | |", least / 1e6, moved / least));
+        for (double t : total) out.append(String.format(Locale.ROOT, " **%.2f ms** |", 1e3 * t));
+        return out.append("\n").toString();
+    }
+
+    public static void main(String[] args) throws Throwable {
+        StringBuilder tables = new StringBuilder();
+        for (Model m : MODELS) {
+            for (int rows : new int[]{1, PROMPT}) {
+                try (Bench b = new Bench(m, rows)) {
+                    b.layer();
+                    tables.append(table(b.costs, m.name + ", " + (rows == 1
+                            ? "one token after " + CONTEXT + " (estimate, never measured)"
+                            : "a prompt of " + PROMPT + " tokens (estimate, never measured)")));
+                }
+            }
+        }
+        Path page = Checkout.root().resolve("docs/cuda.md");
+        String text = Files.readString(page);
+        int from = text.indexOf(BEGIN) + BEGIN.length();
+        Files.writeString(page, text.substring(0, from) + "\n" + tables + "\n" + text.substring(text.indexOf(END)));
+    }
+}
