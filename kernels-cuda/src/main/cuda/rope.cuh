@@ -105,7 +105,8 @@ __device__ __forceinline__ void rope_head(const RopeArguments& a, int kvType, fl
             }
         }
     }
-    if (isQ) return;
+    // padding rows would all write to the same place of the scrap block, which nobody reads
+    if (isQ || a.seq[row] < 0) return;
     i64 slot = cache_slot(a.blockTable, a.kvBlocks, a.seq[row], pos, a.kvHeads, own);
     i64 to = slot * head_stride(size);
     void* cache = isV ? a.vc : a.kc;
