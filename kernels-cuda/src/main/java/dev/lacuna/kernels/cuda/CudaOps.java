@@ -121,7 +121,8 @@ final class CudaOps implements Ops {
     private static List<String> kernels(Use use, Format f, Input input) {
         return switch (use) {
             case EMBED -> List.of("embed_" + f);
-            case PRODUCT -> List.of("gemv_" + f + "_" + code(input) + "_1", "gemv_" + f + "_" + code(input) + "_8", "gemm_" + f + "_" + code(input));
+            case PRODUCT ->
+                List.of("gemv_" + f + "_" + code(input) + "_1", "gemv_" + f + "_" + code(input) + "_8", "gemm_" + f + "_" + code(input));
             case ROWS -> List.of("rows_" + f + "_" + code(input) + "_1", "rows_" + f + "_" + code(input) + "_8");
             case COLUMNS -> List.of("columns_" + f);
         };
@@ -436,8 +437,10 @@ final class CudaOps implements Ops {
         HeadGroups.Group group = groups.of(a, pool.spec().kvHeads()[layer]);
         // a head that is no whole number of blocks cannot pack by itself
         boolean apart = out.packs(rows) && a.headSize() % Sizes.BLOCK != 0;
-        long floats = apart ? out.room().scratch("attention of " + out.cols() + " columns",
-                (long) out.room().limits().rows() * out.stride() * Float.BYTES) : 0;
+        long floats = apart
+                ? out.room().scratch("attention of " + out.cols() + " columns",
+                        (long) out.room().limits().rows() * out.stride() * Float.BYTES)
+                : 0;
         Launch l = launch("flash", flashKernel(pool), shared).at(q.floats());
         pool.layer(l, layer).at(batch.positions()).at(batch.sequences()).at(batch.table()).at(group.start()).at(group.heads());
         if (apart) l.at(floats).at(0).at(0);
@@ -447,7 +450,8 @@ final class CudaOps implements Ops {
                 .real(a.scale()).number(a.window()).real(a.softCap()).grid(a.heads(), Sizes.ceil(rows, tile), 1, size == 256 ? 64 : 128)
                 .shared(shared);
         if (apart) {
-            wide(launch("quantize", "quantize").at(floats).at(out.codes()).at(out.scales()).number(rows).number(out.cols()), out.stride(), rows);
+            wide(launch("quantize", "quantize").at(floats).at(out.codes()).at(out.scales()).number(rows).number(out.cols()), out.stride(),
+                    rows);
         }
         written(out);
     }

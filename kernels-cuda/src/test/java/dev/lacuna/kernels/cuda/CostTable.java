@@ -115,7 +115,8 @@ final class CostTable {
 
     static {
         Driver.look();
-        COUNTS = Linker.nativeLinker().downcallHandle(SymbolLookup.libraryLookup("libcuda.so.1", Arena.ofAuto()).find("lacunaEmulatorCounts").orElseThrow(),
+        COUNTS = Linker.nativeLinker().downcallHandle(
+                SymbolLookup.libraryLookup("libcuda.so.1", Arena.ofAuto()).find("lacunaEmulatorCounts").orElseThrow(),
                 FunctionDescriptor.of(ValueLayout.JAVA_LONG, ValueLayout.ADDRESS, ValueLayout.JAVA_LONG));
     }
 
@@ -195,7 +196,8 @@ final class CostTable {
             program++;
             ops.run(new Step(program, rows, 1, 1, limits.kvBlocks()), batch, body);
             List<JsonNode> launches = counts();
-            Cost c = new Cost(what, String.join(" + ", launches.stream().map(l -> l.get("kernel").asString()).distinct().filter(k -> !what.startsWith("gate") || !k.startsWith("gemv")).toList()), least, times);
+            Cost c = new Cost(what, String.join(" + ", launches.stream().map(l -> l.get("kernel").asString()).distinct()
+                    .filter(k -> !what.startsWith("gate") || !k.startsWith("gemv")).toList()), least, times);
             for (JsonNode l : launches) {
                 JsonNode load = l.get("global_load");
                 JsonNode store = l.get("global_store");
@@ -227,7 +229,8 @@ final class CostTable {
             int some = outs / PART / 64 * 64;
             Linear w = weight(some, cols);
             Act y = floats(some);
-            double again = rows == 1 ? (Math.ceilDiv(outs, Sizes.PANEL) - 1) * packedBytes(cols)
+            double again = rows == 1
+                    ? (Math.ceilDiv(outs, Sizes.PANEL) - 1) * packedBytes(cols)
                     : (Math.ceilDiv(outs, 64) - 1) * rows * packedBytes(cols) + (Math.ceilDiv(rows, 64) - 1) * weightBytes(outs, cols);
             double part = outs / (double) some;
             run(what, weightBytes(outs, cols) + rows * (packedBytes(cols) + 4.0 * outs), part, times, again, () -> ops.linear(x, w, y));
@@ -262,15 +265,19 @@ final class CostTable {
             int outs = (m.heads + 2 * m.kvHeads) * size;
             double packing = rows * 2.0 * 2 * m.kvHeads * size;
             try (KvPool pool = ops.kv(new KvSpec(new int[]{kv}, size, KvType.F16), limits.kvBlocks() + 1)) {
-                double again = rows == 1 ? (Math.ceilDiv(outs, Sizes.PANEL) - 1) * packedBytes(m.dim)
-                        : (Math.ceilDiv(outs, 64) - 1) * rows * packedBytes(m.dim) + (Math.ceilDiv(rows, 64) - 1) * weightBytes(outs, m.dim);
-                run("QKV, rotation, append", weightBytes(outs, m.dim) + rows * (packedBytes(m.dim) + 4.0 * outs) + packing, PART, m.layers, again,
+                double again = rows == 1
+                        ? (Math.ceilDiv(outs, Sizes.PANEL) - 1) * packedBytes(m.dim)
+                        : (Math.ceilDiv(outs, 64) - 1) * rows * packedBytes(m.dim)
+                                + (Math.ceilDiv(rows, 64) - 1) * weightBytes(outs, m.dim);
+                run("QKV, rotation, append", weightBytes(outs, m.dim) + rows * (packedBytes(m.dim) + 4.0 * outs) + packing, PART, m.layers,
+                        again,
                         () -> ops.qkv(in, new Qkv(wq, wk, wv), null, rope, pool, 0, q, k, v));
                 Attention a = new Attention(IntStream.range(0, heads).map(h -> h * kv / heads).toArray(), size, 0.1f, 0, 0);
                 double seen = rows == 1 ? CONTEXT : rows;
                 double least = seen * 2 * 2 * m.kvHeads * size + rows * m.heads * size * 5.25;
                 // rows of a prompt read the same keys and values
-                run("attention, F16 cache", least, PART, m.layers, rows == 1 ? 0 : Double.MAX_VALUE, () -> ops.attend(q, pool, 0, a, mixed));
+                run("attention, F16 cache", least, PART, m.layers, rows == 1 ? 0 : Double.MAX_VALUE,
+                        () -> ops.attend(q, pool, 0, a, mixed));
             }
         }
 
@@ -283,8 +290,10 @@ final class CostTable {
             Act hidden = packed(some);
             Linear down = weight(64, some);
             Act little = floats(64);
-            double again = rows == 1 ? (Math.ceilDiv(m.ffn, 32) - 1) * packedBytes(m.dim)
-                    : 2 * ((Math.ceilDiv(m.ffn, 64) - 1) * rows * packedBytes(m.dim) + (Math.ceilDiv(rows, 64) - 1) * weightBytes(m.ffn, m.dim));
+            double again = rows == 1
+                    ? (Math.ceilDiv(m.ffn, 32) - 1) * packedBytes(m.dim)
+                    : 2 * ((Math.ceilDiv(m.ffn, 64) - 1) * rows * packedBytes(m.dim)
+                            + (Math.ceilDiv(rows, 64) - 1) * weightBytes(m.ffn, m.dim));
             double least = 2 * weightBytes(m.ffn, m.dim) + rows * (packedBytes(m.dim) + packedBytes(m.ffn));
             if (rows > 1) least += rows * 16.0 * m.ffn;
             Cost tail = run("", 0, PART, 0, 0, () -> ops.linear(hidden, down, little));
@@ -327,8 +336,9 @@ final class CostTable {
     }
 
     private static String table(List<Cost> costs, String title) {
-        StringBuilder out = new StringBuilder("\n**" + title + "**\n\n| operation | kernels | bytes: least, MB | moved / least | asked / least"
-                + " | sectors / ideal | bank conflicts | tensor share |");
+        StringBuilder out = new StringBuilder(
+                "\n**" + title + "**\n\n| operation | kernels | bytes: least, MB | moved / least | asked / least"
+                        + " | sectors / ideal | bank conflicts | tensor share |");
         for (Chip c : CHIPS) out.append(" ").append(c.name).append(", µs |");
         out.append("\n| --- | --- | --- | --- | --- | --- | --- | --- |").append(" --- |".repeat(CHIPS.size())).append("\n");
         double[] total = new double[CHIPS.size()];
