@@ -57,6 +57,14 @@ public abstract class SessionConformance {
         return false;
     }
 
+    /**
+     * By what the bounds of logits grow where inputs or cache are packed: kernels that sum differently for few rows and for many meet other borders
+     * between codes.
+     */
+    protected double slack() {
+        return 1;
+    }
+
     @AfterAll
     static void nothingIsLeftOpen() {
         assertEquals(0, CheckedOps.open(), "kernels, workspaces and caches that were not closed");
@@ -123,6 +131,7 @@ public abstract class SessionConformance {
     }
 
     private void same(Case c, float[][] expected, float[][] actual) {
+        double bound = c.bound() * (c.input.equals(InputPolicy.F32) && c.kv == KvType.F32 ? 1 : slack());
         for (int p = 0; p < expected.length; p++) {
             if (bitwise()) {
                 assertArrayEquals(expected[p], actual[p], c + ", token " + p);
@@ -134,7 +143,7 @@ public abstract class SessionConformance {
                 error += Math.pow(expected[p][v] - actual[p][v], 2);
                 power += Math.pow(expected[p][v], 2);
             }
-            assertTrue(error <= c.bound() * power, c + ", token " + p + ": NMSE " + error / power + " above " + c.bound());
+            assertTrue(error <= bound * power, c + ", token " + p + ": NMSE " + error / power + " above " + bound);
         }
     }
 

@@ -7,4 +7,9 @@ class CudaSessionTest extends SessionConformance {
     protected String kernels() {
         return CudaTier.name();
     }
+
+    @Override
+    protected double slack() {
+        return 100;
+    }
 }
