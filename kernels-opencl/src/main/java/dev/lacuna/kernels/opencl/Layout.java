@@ -5,7 +5,6 @@ import dev.lacuna.tensor.Format;
 import dev.lacuna.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -20,9 +19,10 @@ record Layout(Format format, int code, int block) {
     private static final int ALIGNMENT = 128;
 
     /** Every format that there are kernels for. */
-    static final List<Layout> ALL = Stream.of(Stream.of(new Layout(Format.F32, 0, 128), new Layout(Format.F16, 1, 64),
-            new Layout(Format.I8_ROW, 2, 32), new Layout(Format.Q8_0, 3, 32), new Layout(Format.Q4_0, 4, 16), new Layout(Format.Q4_1, 5, 16)),
-            Stream.of(32, 64, 128).map(g -> new Layout(Format.i4Group(g), 6, 16))).flatMap(s -> s).toList();
+    static final List<Layout> ALL = List.of(new Layout(Format.F32, 0, 128), new Layout(Format.F16, 1, 64), new Layout(Format.BF16, 2, 64),
+            new Layout(Format.I8_ROW, 3, 32), new Layout(Format.Q8_0, 4, 32), new Layout(Format.Q4_0, 5, 16),
+            new Layout(Format.Q4_1, 6, 16), new Layout(Format.i4Group(32), 7, 16), new Layout(Format.i4Group(64), 7, 16),
+            new Layout(Format.i4Group(128), 7, 16));
 
     static @Nullable Layout of(Format format) {
         return ALL.stream().filter(l -> l.format.equals(format)).findFirst().orElse(null);
@@ -30,7 +30,7 @@ record Layout(Format format, int code, int block) {
 
     /** What {@code --weights} should name so that a model in a format without kernels runs: at least as exact, where there is such. */
     static Format instead(Format format) {
-        return format.kind() == Format.Kind.FLOAT ? Format.F16 : format.bits() <= 4 ? Format.Q4_1 : Format.Q8_0;
+        return format.bits() <= 4 ? Format.Q4_1 : Format.Q8_0;
     }
 
     static int blocks(int cols) {
@@ -56,24 +56,24 @@ record Layout(Format format, int code, int block) {
     private Piece values(int cols) {
         int all = blocks(cols) * block;
         return switch (code) {
-            case 0, 1 -> new Piece(0, Math.toIntExact(unit(cols)), all);
-            case 2 -> new Piece(Float.BYTES, cols, all);
-            case 6 -> new Piece(Float.BYTES + 1, format.group() / 2, format.group() / 2);
+            case 0, 1, 2 -> new Piece(0, Math.toIntExact(unit(cols)), all);
+            case 3 -> new Piece(Float.BYTES, cols, all);
+            case 7 -> new Piece(Float.BYTES + 1, format.group() / 2, format.group() / 2);
             default -> new Piece(format.zeroPoint() ? 4 : 2, block, block);
         };
     }
 
     private Piece scales() {
         int bytes = switch (code) {
-            case 0, 1 -> 0;
-            case 3, 4 -> 2;
+            case 0, 1, 2 -> 0;
+            case 4, 5 -> 2;
             default -> 4;
         };
         return new Piece(0, bytes, bytes);
     }
 
     private Piece zeros() {
-        int bytes = code == 6 ? 1 : 0;
+        int bytes = code == 7 ? 1 : 0;
         return new Piece(Float.BYTES, bytes, bytes);
     }
 

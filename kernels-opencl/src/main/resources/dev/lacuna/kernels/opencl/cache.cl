@@ -94,6 +94,7 @@ void attend(__global const float *q, int stride, __global uchar *cache, __global
     __local float score[BLOCK];
     __local float weight[BLOCK];
     __local float scaled[BLOCK];
+    __local float base, shrink, sum_of_weights;
     int head = get_group_id(0), row = get_group_id(1), l = get_local_id(0);
     int sequence = sequences[row], last = positions[row];
     int first = window == 0 ? 0 : max(0, last - window + 1);
@@ -104,7 +105,8 @@ void attend(__global const float *q, int stride, __global uchar *cache, __global
         query[i] = x[i];
         sum[i] = 0;
     }
-    float most = -INFINITY, total = 0;
+    float most = -INFINITY, total = 0; // kept by the first work-item
+    if (l == 0) sum_of_weights = 0;
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int b = first / BLOCK; b < end; b++) {
         __global uchar *keys = cache + ((size_t) table[sequence * table_stride + b] * 2 * kv_heads + kv_head) * head_bytes(size);
@@ -117,18 +119,24 @@ void attend(__global const float *q, int stride, __global uchar *cache, __global
         float s = capped(dot * factor, cap);
         score[l] = valid ? s : -INFINITY;
         barrier(CLK_LOCAL_MEM_FENCE);
-        float now = most;
-        for (int i = 0; i < BLOCK; i++) now = fmax(now, score[i]);
-        float base = now == -INFINITY ? 0.0f : now;
+        if (l == 0) {
+            float now = most;
+            for (int i = 0; i < BLOCK; i++) now = fmax(now, score[i]);
+            base = now == -INFINITY ? 0.0f : now;
+            shrink = exp(most - base);
+            most = now;
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
         float w = valid ? exp(s - base) : 0.0f;
         weight[l] = w;
         scaled[l] = valid && KV == 2 ? w * scales(values, size)[l] : w;
         barrier(CLK_LOCAL_MEM_FENCE);
-        float shrink = exp(most - base);
-        most = now;
-        float added = 0;
-        for (int i = 0; i < BLOCK; i++) added += weight[i];
-        total = fma(total, shrink, added);
+        if (l == 0) {
+            float added = 0;
+            for (int i = 0; i < BLOCK; i++) added += weight[i];
+            total = fma(total, shrink, added);
+            sum_of_weights = total;
+        }
         int from = max(first - b * BLOCK, 0), to = min(last - b * BLOCK, BLOCK - 1);
         for (int i = l; i < size; i += ITEMS) {
             float y = sum[i] * shrink;
@@ -136,5 +144,8 @@ void attend(__global const float *q, int stride, __global uchar *cache, __global
             sum[i] = y;
         }
     }
-    for (int i = l; i < size; i += ITEMS) out[(size_t) row * stride + (size_t) head * size + i] = sequence < 0 ? 0.0f : sum[i] / total;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int i = l; i < size; i += ITEMS) {
+        out[(size_t) row * stride + (size_t) head * size + i] = sequence < 0 ? 0.0f : sum[i] / sum_of_weights;
+    }
 }

@@ -12,9 +12,9 @@ inline int dot4(char4 a, char4 b) {
 
 // The product of a block from that of its codes, the weight's scale and the input's scale and sum of codes.
 inline float scaled_product(int codes, float2 d, float2 x) {
-#if FORMAT == 5
+#if FORMAT == 6
     return x.x * fma(d.x, (float) codes, d.y * x.y);
-#elif FORMAT == 6
+#elif FORMAT == 7
     return d.x * x.x * (float) (codes - (int) d.y * (int) x.y);
 #else
     return d.x * x.x * (float) codes;
