@@ -3,9 +3,10 @@ package dev.lacuna.ops;
 import static org.junit.jupiter.api.Assumptions.abort;
 
 import dev.lacuna.kernels.cpu.CpuProvider;
+import dev.lacuna.kernels.cpu.KernelCalls;
 import org.junit.jupiter.api.Nested;
 
-/** The C kernels of every tier that the processor has. */
+/** The C kernels of every tier that the processor has; their calls are kept for {@code .ci/sanitize}. */
 class NativeOpsTest {
     /** What every x86-64 processor of the last ten years has. */
     @Nested
@@ -32,10 +33,9 @@ class NativeOpsTest {
 
         @Override
         protected Ops open(int threads) {
-            CpuProvider provider = new CpuProvider();
-            OpsProvider.Tier tier = provider.tiers().getFirst();
+            OpsProvider.Tier tier = new CpuProvider().tiers().getFirst();
             if (!tier.runnable() || !tier.detail().contains(isa)) abort("no C kernels for " + isa + " here: " + tier);
-            return provider.open("native", new OpsOptions(threads, "native", isa, true));
+            return KernelCalls.open(threads, isa);
         }
     }
 }

@@ -135,7 +135,7 @@ public final class Decoder {
         Placement place = new Placement(spec, ops, positions, policy, encoding, new HashMap<>());
         Tensor table = encoding.apply(w.embedding());
         Weight tokens = ops.place(List.of(table), policy.fit(List.of(table)),
-                w.output() == null ? EnumSet.allOf(Use.class) : EnumSet.of(Use.EMBED)).getFirst();
+                w.output() == null ? EnumSet.of(Use.EMBED, Use.PRODUCT) : EnumSet.of(Use.EMBED)).getFirst();
         Weight learned = w.positions() == null ? null : ops.place(List.of(w.positions()), InputPolicy.F32, Set.of(Use.EMBED)).getFirst();
         if (learned != null && positions > learned.rows() - spec.positionOffset()) {
             throw new ModelException(

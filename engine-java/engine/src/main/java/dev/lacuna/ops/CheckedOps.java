@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -108,6 +109,7 @@ public final class CheckedOps implements Ops {
                         t.name() + " is " + t.format() + ": float formats take F32 activations, not " + policy);
             }
         }
+        if (uses.contains(Use.ROWS) || uses.contains(Use.COLUMNS)) gathered(tensors, policy, uses);
         List<Weight> weights = ops.place(tensors, policy, uses);
         placed.addAll(weights);
         for (Weight w : weights) {
@@ -115,6 +117,29 @@ public final class CheckedOps implements Ops {
             placedBytes.addAndGet(w.bytes());
         }
         return weights;
+    }
+
+    private void gathered(List<Tensor> tensors, InputPolicy policy, Set<Use> uses) {
+        require(uses.size() == 1, "%s is placed for %s: rows that are gathered lie one by one, which serves no other use",
+                tensors.getFirst().name(), uses);
+        if (uses.contains(Use.COLUMNS) && !policy.equals(InputPolicy.F32)) {
+            throw new UnsupportedKernelException(tensors.getFirst().name() + ": columns are weighted by F32 activations, not " + policy);
+        }
+        List<Format> known = ops.gathers();
+        for (Tensor t : tensors) {
+            if (known.contains(t.format())) continue;
+            if (known.isEmpty()) {
+                throw new UnsupportedKernelException("these kernels run no chosen rows of " + t.name() + ": try other --kernels");
+            }
+            throw new UnsupportedKernelException(
+                    t.name() + " is " + t.format() + ", of which no chosen rows can run: they are gathered from "
+                            + known + "; --weights " + Format.Q8_0 + " re-encodes it at load");
+        }
+    }
+
+    @Override
+    public List<Format> gathers() {
+        return ops.gathers();
     }
 
     /** Bytes that all placed weights occupy beside the tensors they were made of. */
@@ -271,6 +296,13 @@ public final class CheckedOps implements Ops {
         }
 
         @Override
+        public RowSet rowSet(int capacity) {
+            requireUsable("rowSet");
+            require(capacity > 0, "a set of %d rows", capacity);
+            return known(room.rowSet(capacity));
+        }
+
+        @Override
         public long bytes() {
             return room.bytes();
         }
@@ -286,6 +318,12 @@ public final class CheckedOps implements Ops {
             bounds.clear();
             room.close();
         }
+    }
+
+    @Override
+    public OptionalLong available() {
+        requireOutside("available");
+        return ops.available();
     }
 
     @Override
@@ -375,7 +413,11 @@ public final class CheckedOps implements Ops {
     }
 
     private void weight(String op, Act x, Linear w) {
-        use(op, w.weight(), Use.PRODUCT);
+        weight(op, x, w, Use.PRODUCT);
+    }
+
+    private void weight(String op, Act x, Linear w, Use use) {
+        use(op, w.weight(), use);
         act(op, "x", x, w.weight().cols());
         require(x.policy().equals(w.weight().policy()), "%s: x is packed as %s, the weight takes %s", op, x.policy(), w.weight().policy());
         if (w.bias() != null) values(op, "bias", w.bias(), w.weight().rows());
@@ -476,6 +518,44 @@ public final class CheckedOps implements Ops {
         ops.activate(f, gate, up, out);
     }
 
+    private void set(String op, RowSet s, int capacity) {
+        if (!operands.containsKey(s)) throw new IllegalStateException(op + ": the set of rows is not of an open workspace here");
+        require(s.capacity() == capacity, "%s: a set of up to %d rows where there are %d", op, s.capacity(), capacity);
+    }
+
+    @Override
+    public void select(Act scores, float threshold, RowSet out) {
+        floats("select", "scores", scores, scores.cols());
+        set("select", out, scores.cols());
+        require(!Float.isNaN(threshold), "select: a threshold that is not a number");
+        ops.select(scores, threshold, out);
+    }
+
+    @Override
+    public void rows(Act x, Linear w, RowSet active, Act compact) {
+        weight("rows", x, w, Use.ROWS);
+        set("rows", active, w.weight().rows());
+        floats("rows", "compact", compact, w.weight().rows());
+        distinct("rows: x and compact", x, compact);
+        ops.rows(x, w, active, compact);
+    }
+
+    private void transposed(String op, Act compact, Linear w, RowSet active, Act y) {
+        Weight weight = w.weight();
+        use(op, weight, Use.COLUMNS);
+        set(op, active, weight.rows());
+        floats(op, "compact", compact, weight.rows());
+        floats(op, "y", y, weight.cols());
+        if (w.bias() != null) values(op, "bias", w.bias(), weight.cols());
+        distinct(op + ": compact and y", compact, y);
+    }
+
+    @Override
+    public void columns(Act compact, Linear wT, RowSet active, Act y) {
+        transposed("columns", compact, wT, active, y);
+        ops.columns(compact, wT, active, y);
+    }
+
     @Override
     public void logits(Act x, Linear w, float softCap, Logits out) {
         weight("logits", x, w);
@@ -530,6 +610,22 @@ public final class CheckedOps implements Ops {
         ops.ffn(x, w, gate, up, hidden, delta);
     }
 
+    @Override
+    public void ffn(Act x, Ffn w, RowSet active, Act gate, Act up, Act hidden, Act delta) {
+        Linear first = w instanceof Ffn.Gated g ? g.up() : ((Ffn.Plain) w).up();
+        int width = first.weight().rows();
+        weight("ffn", x, first, Use.ROWS);
+        if (w instanceof Ffn.Gated g) {
+            weight("ffn", x, g.gate(), Use.ROWS);
+            floats("ffn", "gate", gate, width);
+            require(g.gate().weight().rows() == width, "ffn: the gate has %d rows, up %d", g.gate().weight().rows(), width);
+        }
+        floats("ffn", "up", up, width);
+        require(w.down().weight().rows() == width, "ffn: the transposed down has %d rows, up %d", w.down().weight().rows(), width);
+        transposed("ffn", hidden, w.down(), active, delta);
+        ops.ffn(x, w, active, gate, up, hidden, delta);
+    }
+
     // ---- outside run()
 
     private int rows(Act a) {
@@ -544,6 +640,24 @@ public final class CheckedOps implements Ops {
         require(v.length % a.cols() == 0 && v.length / a.cols() <= rows(a), "%d values into rows of %d, at most %d", v.length, a.cols(),
                 rows(a));
         ops.write(a, v);
+    }
+
+    @Override
+    public void write(RowSet set, int[] rows) {
+        requireOutside("write");
+        if (!operands.containsKey(set)) throw new IllegalStateException("not of an open workspace here");
+        for (int i = 0; i < rows.length; i++) {
+            require(rows[i] >= 0 && rows[i] < set.capacity(), "row %d in a set of up to %d", rows[i], set.capacity());
+            require(i == 0 || rows[i] > rows[i - 1], "row %d after row %d: a set's rows rise", rows[i], i == 0 ? 0 : rows[i - 1]);
+        }
+        ops.write(set, rows);
+    }
+
+    @Override
+    public int[] read(RowSet set) {
+        requireOutside("read");
+        if (!operands.containsKey(set)) throw new IllegalStateException("not of an open workspace here");
+        return ops.read(set);
     }
 
     @Override

@@ -1,7 +1,9 @@
 package dev.lacuna.ops;
 
+import dev.lacuna.tensor.Format;
 import dev.lacuna.tensor.Tensor;
 import java.util.List;
+import java.util.OptionalLong;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -19,12 +21,18 @@ public interface Ops extends AutoCloseable {
 
     /**
      * Places weights that are fed by one activation (Q, K, V; gate, up), so that they share one input packing. A tied table is placed once with both
-     * uses. The tensors' memory must stay alive and unchanged until this object is closed.
+     * uses; {@link Use#ROWS} and {@link Use#COLUMNS} have a layout of their own and stand alone. The tensors' memory must stay alive and unchanged until
+     * this object is closed.
      *
      * @throws UnsupportedKernelException if no kernel of this memory space takes a format with the wanted input, or if in strict mode only a slower
      *                                    tier does
      */
     List<Weight> place(List<Tensor> tensors, InputPolicy policy, Set<Use> uses);
+
+    /** The formats that {@link #rows} and {@link #columns} take here, best first; {@link #place} refuses others for these uses. */
+    default List<Format> gathers() {
+        return List.of();
+    }
 
     /** Copies gains, biases or a rotation table to where the kernels are. */
     Values values(float[] v);
@@ -34,6 +42,11 @@ public interface Ops extends AutoCloseable {
 
     /** Makes room for the operands of one model; nothing is allocated after they have been asked for. */
     Workspace workspace(Limits max);
+
+    /** Bytes that operands can still have where the kernels are; empty where they share the host's memory. */
+    default OptionalLong available() {
+        return OptionalLong.empty();
+    }
 
     /** What was chosen for each (op, format, input) so far, and why. */
     List<Decision> decisions();
@@ -86,6 +99,37 @@ public interface Ops extends AutoCloseable {
     /** {@code out = f(gate) * up}, or {@code f(gate)} where up is null; packed for its consumer. */
     void activate(Activation f, Act gate, @Nullable Act up, Act out);
 
+    /**
+     * Chooses the rows {@code j} whose score {@code scores[r][j]} is above the threshold in any row {@code r} of the batch that is not padding. What is not
+     * a number is above nothing.
+     *
+     * @param scores {@code [rows x out.capacity]}, F32
+     */
+    default void select(Act scores, float threshold, RowSet out) {
+        throw new UnsupportedKernelException("these kernels gather no rows");
+    }
+
+    /**
+     * {@code compact[r][j] = w[active[j]] . x[r] + bias[active[j]]} for each {@code j} below the size of the set, 0 from there on.
+     *
+     * @param w       {@code [active.capacity x in]}, placed for {@link Use#ROWS}
+     * @param compact {@code [rows x active.capacity]}, F32
+     */
+    default void rows(Act x, Linear w, RowSet active, Act compact) {
+        throw new UnsupportedKernelException("these kernels gather no rows");
+    }
+
+    /**
+     * {@code y[r] = bias + sum of compact[r][j] * wT[active[j]]} over each {@code j} below the size of the set.
+     *
+     * @param compact {@code [rows x active.capacity]}, F32
+     * @param wT      the transposed matrix {@code [active.capacity x out]}, placed for {@link Use#COLUMNS}; its bias has {@code out} values
+     * @param y       {@code [rows x out]}, F32
+     */
+    default void columns(Act compact, Linear wT, RowSet active, Act y) {
+        throw new UnsupportedKernelException("these kernels gather no rows");
+    }
+
     /** {@code out[i] = cap(w . x[batch.logitRow[i]])}, {@code cap(z) = softCap * tanh(z / softCap)} unless {@code softCap} is 0. */
     void logits(Act x, Linear w, float softCap, Logits out);
 
@@ -125,7 +169,40 @@ public interface Ops extends AutoCloseable {
         }
     }
 
+    /**
+     * A feed-forward block of which only the neurons in {@code active} run.
+     *
+     * @param w      gate and up placed for {@link Use#ROWS}, down transposed and placed for {@link Use#COLUMNS}
+     * @param gate   {@code [rows x width]} scratch, F32
+     * @param up     {@code [rows x width]} scratch, F32
+     * @param hidden {@code [rows x width]} scratch, F32
+     */
+    default void ffn(Act x, Ffn w, RowSet active, Act gate, Act up, Act hidden, Act delta) {
+        switch (w) {
+            case Ffn.Gated g -> {
+                rows(x, g.gate(), active, gate);
+                rows(x, g.up(), active, up);
+                activate(g.activation(), gate, up, hidden);
+            }
+            case Ffn.Plain p -> {
+                rows(x, p.up(), active, up);
+                activate(p.activation(), up, null, hidden);
+            }
+        }
+        columns(hidden, w.down(), active, delta);
+    }
+
     // ---- outside run()
+
+    /** Chooses the rows of a set: ascending, each once, below its capacity. */
+    default void write(RowSet set, int[] rows) {
+        throw new UnsupportedKernelException("these kernels gather no rows");
+    }
+
+    /** The rows of a set, as {@link #select} or {@link #write} left it. */
+    default int[] read(RowSet set) {
+        throw new UnsupportedKernelException("these kernels gather no rows");
+    }
 
     /** Packs {@code v}, row after row, into {@code a} as {@code rows = v.length / a.cols()} rows. */
     void write(Act a, float[] v);

@@ -94,6 +94,20 @@ final class ReferenceOps implements Ops {
         }
     }
 
+    private static final class Chosen implements RowSet {
+        final int capacity;
+        int[] rows = {};
+
+        Chosen(int capacity) {
+            this.capacity = capacity;
+        }
+
+        @Override
+        public int capacity() {
+            return capacity;
+        }
+    }
+
     private record Room(Limits limits) implements Workspace {
         @Override
         public Act act(int cols, InputPolicy policy) {
@@ -111,6 +125,11 @@ final class ReferenceOps implements Ops {
         }
 
         @Override
+        public RowSet rowSet(int capacity) {
+            return new Chosen(capacity);
+        }
+
+        @Override
         public long bytes() {
             return 0;
         }
@@ -125,6 +144,11 @@ final class ReferenceOps implements Ops {
     public List<Weight> place(List<Tensor> tensors, InputPolicy policy, Set<Use> uses) {
         tensors.forEach(t -> decisions.add(new Decision(uses.toString(), t.format() + " x " + policy, "reference", "asked for")));
         return tensors.stream().<Weight>map(t -> new Placed(t, policy)).toList();
+    }
+
+    @Override
+    public List<Format> gathers() {
+        return Format.ALL;
     }
 
     @Override
@@ -359,6 +383,53 @@ final class ReferenceOps implements Ops {
         }
     }
 
+    @Override
+    public void select(Act scores, float threshold, RowSet out) {
+        Matrix s = (Matrix) scores;
+        Batch b = batch();
+        int[] owned = IntStream.range(0, b.rows()).filter(r -> b.seq(r) >= 0).toArray();
+        ((Chosen) out).rows = IntStream.range(0, s.cols)
+                .filter(j -> Arrays.stream(owned).anyMatch(r -> (float) s.v[r * s.cols + j] > threshold)).toArray();
+    }
+
+    @Override
+    public void rows(Act x, Linear w, RowSet active, Act compact) {
+        Matrix in = (Matrix) x;
+        Matrix out = (Matrix) compact;
+        Placed weight = (Placed) w.weight();
+        Floats bias = (Floats) w.bias();
+        int[] chosen = ((Chosen) active).rows;
+        int rows = batch().rows();
+        Arrays.fill(out.v, 0, rows * out.cols, 0);
+        each(chosen.length, j -> {
+            float[] row = new float[in.cols];
+            weight.decode(chosen[j], row);
+            for (int r = 0; r < rows; r++) {
+                double sum = 0;
+                for (int c = 0; c < in.cols; c++) sum += row[c] * in.v[r * in.cols + c];
+                out.v[r * out.cols + j] = sum + (bias == null ? 0 : bias.v[chosen[j]]);
+            }
+        });
+    }
+
+    @Override
+    public void columns(Act compact, Linear wT, RowSet active, Act y) {
+        Matrix in = (Matrix) compact;
+        Matrix out = (Matrix) y;
+        Placed weight = (Placed) wT.weight();
+        Floats bias = (Floats) wT.bias();
+        int[] chosen = ((Chosen) active).rows;
+        int rows = batch().rows();
+        for (int i = 0; i < rows * out.cols; i++) out.v[i] = bias == null ? 0 : bias.v[i % out.cols];
+        float[] row = new float[out.cols];
+        for (int j = 0; j < chosen.length; j++) {
+            weight.decode(chosen[j], row);
+            for (int r = 0; r < rows; r++) {
+                for (int c = 0; c < out.cols; c++) out.v[r * out.cols + c] += in.v[r * in.cols + j] * row[c];
+            }
+        }
+    }
+
     private static double activated(Activation f, double x) {
         return switch (f) {
             case SILU -> x / (1 + Math.exp(-x));
@@ -424,6 +495,16 @@ final class ReferenceOps implements Ops {
             for (int c = 0; c < m.cols; c++) x[c] = v[r * m.cols + c];
             pack(x, m, r, rows);
         }
+    }
+
+    @Override
+    public void write(RowSet set, int[] rows) {
+        ((Chosen) set).rows = rows.clone();
+    }
+
+    @Override
+    public int[] read(RowSet set) {
+        return ((Chosen) set).rows.clone();
     }
 
     @Override

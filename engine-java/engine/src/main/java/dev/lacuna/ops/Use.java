@@ -5,5 +5,9 @@ public enum Use {
     /** Rows are looked up by token. */
     EMBED,
     /** Multiplied with activations. */
-    PRODUCT
+    PRODUCT,
+    /** The rows of a {@link RowSet} are multiplied with activations ({@link Ops#rows}). */
+    ROWS,
+    /** Transposed: the rows of a {@link RowSet} are added up, weighted by activations ({@link Ops#columns}). */
+    COLUMNS
 }

@@ -11,6 +11,15 @@ public interface Workspace extends AutoCloseable {
 
     TopK topK(int k);
 
+    /**
+     * A new, empty set of rows.
+     *
+     * @throws UnsupportedKernelException if these kernels gather no rows
+     */
+    default RowSet rowSet(int capacity) {
+        throw new UnsupportedKernelException("these kernels gather no rows");
+    }
+
     /** Bytes allocated so far. */
     long bytes();
 

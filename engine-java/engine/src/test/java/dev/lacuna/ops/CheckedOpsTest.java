@@ -74,6 +74,14 @@ class CheckedOpsTest {
         final Weight embedding;
         final Weight foreignWeight;
         final Rope rope;
+        final RowSet set64;
+        final RowSet set32;
+        final RowSet goneSet;
+        final Weight upRows;
+        final Weight upRowsI8;
+        final Weight squareRows;
+        final Weight downColumns;
+        final Weight squareColumns;
 
         House(Ops raw) {
             ops = new CheckedOps(raw);
@@ -108,8 +116,20 @@ class CheckedOpsTest {
             embedding = ops.place(List.of(tensor(Format.F32, 50, 32)), InputPolicy.F32, Set.of(Use.EMBED)).getFirst();
             foreignWeight = place(elsewhere, 64, 32, InputPolicy.F32);
             rope = new Rope(table, 16, 16, false);
+            set64 = room.rowSet(64);
+            set32 = room.rowSet(32);
+            goneSet = shut.rowSet(64);
+            upRows = rows(64, 32, InputPolicy.F32, Use.ROWS);
+            upRowsI8 = rows(64, 32, InputPolicy.I8, Use.ROWS);
+            squareRows = rows(32, 32, InputPolicy.F32, Use.ROWS);
+            downColumns = rows(64, 32, InputPolicy.F32, Use.COLUMNS);
+            squareColumns = rows(32, 32, InputPolicy.F32, Use.COLUMNS);
             shut.close();
             shutKv.close();
+        }
+
+        private Weight rows(int rows, int cols, InputPolicy policy, Use use) {
+            return ops.place(List.of(tensor(Format.Q8_0, rows, cols)), policy, Set.of(use)).getFirst();
         }
 
         Tensor tensor(Format format, int rows, int cols) {
@@ -183,6 +203,9 @@ class CheckedOpsTest {
         all.add(wrong("act", STATE, "act " + in, h -> h.room.act(1, InputPolicy.F32)));
         all.add(wrong("logits", STATE, "logits " + in, h -> h.room.logits(1)));
         all.add(wrong("topK", STATE, "topK " + in, h -> h.room.topK(1)));
+        all.add(wrong("rowSet", STATE, "rowSet " + in, h -> h.room.rowSet(1)));
+        all.add(wrong("write rows", STATE, "write " + in, h -> h.ops.write(h.set64, new int[0])));
+        all.add(wrong("read rows", STATE, "read " + in, h -> h.ops.read(h.set64)));
         all.add(wrong("close room", STATE, "close " + in, h -> h.room.close()));
         all.add(wrong("close cache", STATE, "close " + in, h -> h.kv.close()));
         all.add(wrong("close", STATE, "close " + in, h -> h.ops.close()));
@@ -303,6 +326,59 @@ class CheckedOpsTest {
         all.add(wrong("topK", STATE, "topK: not of an open workspace here", h -> h.ops.topK(h.logits, 3, h.goneBest)));
         all.add(wrong("topK", ARGUMENT, "the best 2 of 64 tokens into room for 3", h -> h.ops.topK(h.logits, 2, h.best)));
 
+        all.add(wrong("select", ARGUMENT, "select: scores must be F32, is I8", h -> h.ops.select(h.packedWide, 0, h.set64)));
+        all.add(wrong("select", ARGUMENT, "select: a set of up to 32 rows where there are 64", h -> h.ops.select(h.wide, 0, h.set32)));
+        all.add(wrong("select", STATE, "select: the set of rows is not of an open workspace", h -> h.ops.select(h.wide, 0, h.goneSet)));
+        all.add(wrong("select", ARGUMENT, "select: a threshold that is not a number", h -> h.ops.select(h.wide, Float.NaN, h.set64)));
+
+        all.add(wrong("rows", ARGUMENT, "rows: the weight was placed for [PRODUCT], not for ROWS",
+                h -> h.ops.rows(h.x, h.plain(h.up), h.set64, h.wide)));
+        all.add(wrong("rows", ARGUMENT, "linear: the weight was placed for [ROWS], not for PRODUCT",
+                h -> h.ops.linear(h.x, h.plain(h.upRows), h.wide)));
+        all.add(wrong("rows", ARGUMENT, "rows: x has 64 columns, needs 32", h -> h.ops.rows(h.wide, h.plain(h.upRows), h.set64, h.wide)));
+        all.add(wrong("rows", ARGUMENT, "rows: x is packed as F32, the weight takes I8/32",
+                h -> h.ops.rows(h.x, h.plain(h.upRowsI8), h.set64, h.wide)));
+        all.add(wrong("rows", ARGUMENT, "rows: bias has 32 values, needs 64",
+                h -> h.ops.rows(h.x, new Linear(h.upRows, h.v32), h.set64, h.wide)));
+        all.add(wrong("rows", ARGUMENT, "rows: a set of up to 32 rows where there are 64",
+                h -> h.ops.rows(h.x, h.plain(h.upRows), h.set32, h.wide)));
+        all.add(wrong("rows", STATE, "rows: the set of rows is not of an open workspace",
+                h -> h.ops.rows(h.x, h.plain(h.upRows), h.goneSet, h.wide)));
+        all.add(wrong("rows", ARGUMENT, "rows: compact has 32 columns, needs 64",
+                h -> h.ops.rows(h.x, h.plain(h.upRows), h.set64, h.x2)));
+        all.add(wrong("rows", ARGUMENT, "rows: compact must be F32, is I8",
+                h -> h.ops.rows(h.x, h.plain(h.upRows), h.set64, h.packedWide)));
+        all.add(wrong("rows", ARGUMENT, "rows: x and compact are one activation",
+                h -> h.ops.rows(h.x, h.plain(h.squareRows), h.set32, h.x)));
+
+        all.add(wrong("columns", ARGUMENT, "columns: the weight was placed for [ROWS], not for COLUMNS",
+                h -> h.ops.columns(h.wide, h.plain(h.upRows), h.set64, h.x)));
+        all.add(wrong("columns", ARGUMENT, "columns: compact has 32 columns, needs 64",
+                h -> h.ops.columns(h.x, h.plain(h.downColumns), h.set64, h.x2)));
+        all.add(wrong("columns", ARGUMENT, "columns: compact must be F32, is I8",
+                h -> h.ops.columns(h.packedWide, h.plain(h.downColumns), h.set64, h.x)));
+        all.add(wrong("columns", ARGUMENT, "columns: y has 64 columns, needs 32",
+                h -> h.ops.columns(h.wide, h.plain(h.downColumns), h.set64, h.wide)));
+        all.add(wrong("columns", ARGUMENT, "columns: a set of up to 32 rows where there are 64",
+                h -> h.ops.columns(h.wide, h.plain(h.downColumns), h.set32, h.x)));
+        all.add(wrong("columns", ARGUMENT, "columns: bias has 64 values, needs 32",
+                h -> h.ops.columns(h.wide, new Linear(h.downColumns, h.v64), h.set64, h.x)));
+        all.add(wrong("columns", ARGUMENT, "columns: compact and y are one activation",
+                h -> h.ops.columns(h.x, h.plain(h.squareColumns), h.set32, h.x)));
+
+        all.add(wrong("sparse ffn", ARGUMENT, "ffn: the weight was placed for [PRODUCT], not for ROWS",
+                h -> chosen(h, h.up, h.upRows, h.downColumns, h.wide, h.wide, h.wide)));
+        all.add(wrong("sparse ffn", ARGUMENT, "ffn: the gate has 32 rows, up 64",
+                h -> chosen(h, h.squareRows, h.upRows, h.downColumns, h.wide, h.wide, h.wide)));
+        all.add(wrong("sparse ffn", ARGUMENT, "ffn: the transposed down has 32 rows, up 64",
+                h -> chosen(h, h.upRows, h.upRows, h.squareColumns, h.wide, h.wide, h.wide)));
+        all.add(wrong("sparse ffn", ARGUMENT, "ffn: gate has 32 columns, needs 64",
+                h -> chosen(h, h.upRows, h.upRows, h.downColumns, h.x2, h.wide, h.wide)));
+        all.add(wrong("sparse ffn", ARGUMENT, "ffn: up has 32 columns, needs 64",
+                h -> chosen(h, h.upRows, h.upRows, h.downColumns, h.wide, h.x2, h.wide)));
+        all.add(wrong("sparse ffn", ARGUMENT, "ffn: compact must be F32, is I8",
+                h -> chosen(h, h.upRows, h.upRows, h.downColumns, h.wide, h.wide, h.packedWide)));
+
         all.add(wrong("qkv", ARGUMENT, "qkv: x has 32 columns, needs 64", h -> qkv(h, h.down, h.square, h.square, h.wide, h.x2, h.x2)));
         all.add(wrong("qkv", STATE, "qkv: the weight was not placed here",
                 h -> qkv(h, h.up, h.foreignWeight, h.square, h.wide, h.x2, h.x2)));
@@ -360,6 +436,10 @@ class CheckedOpsTest {
         h.ops.ffn(h.x, new Ffn.Gated(h.plain(gate), h.plain(up), h.plain(down), Activation.SILU), gated, upped, hidden, delta);
     }
 
+    private static void chosen(House h, Weight gate, Weight up, Weight down, Act gated, Act upped, Act hidden) {
+        h.ops.ffn(h.x, new Ffn.Gated(h.plain(gate), h.plain(up), h.plain(down), Activation.SILU), h.set64, gated, upped, hidden, h.x2);
+    }
+
     @ParameterizedTest
     @MethodSource("inside")
     void refusesInsideAStep(Wrong wrong) {
@@ -389,6 +469,22 @@ class CheckedOpsTest {
             }
         }
         all.add(wrong("place", ARGUMENT, "a row of 33 is not a whole number of blocks", h -> h.tensor(Format.Q4_0, 1, 33)));
+        Set<Use> both = Set.of(Use.ROWS, Use.PRODUCT);
+        all.add(wrong("place rows", ARGUMENT, "rows that are gathered lie one by one, which serves no other use",
+                h -> h.ops.place(List.of(h.tensor(Format.F32, 1, 32)), InputPolicy.F32, both)));
+        all.add(wrong("place columns", UnsupportedKernelException.class, "columns are weighted by F32 activations, not I8/32",
+                h -> h.ops.place(List.of(h.tensor(Format.Q8_0, 1, 32)), InputPolicy.I8, Set.of(Use.COLUMNS))));
+        all.add(wrong("rowSet", ARGUMENT, "a set of 0 rows", h -> h.room.rowSet(0)));
+        all.add(wrong("rowSet", STATE, "this workspace is closed", h -> h.shut.rowSet(1)));
+        all.add(wrong("write rows", ARGUMENT, "row 64 in a set of up to 64", h -> h.ops.write(h.set64, new int[]{3, 64})));
+        all.add(wrong("write rows", ARGUMENT, "row -1 in a set of up to 64", h -> h.ops.write(h.set64, new int[]{-1})));
+        all.add(wrong("write rows", ARGUMENT, "row 5 after row 5: a set's rows rise", h -> h.ops.write(h.set64, new int[]{5, 5})));
+        all.add(wrong("write rows", ARGUMENT, "row 4 after row 5: a set's rows rise", h -> h.ops.write(h.set64, new int[]{1, 5, 4})));
+        all.add(wrong("write rows", STATE, "not of an open workspace here", h -> h.ops.write(h.goneSet, new int[0])));
+        all.add(wrong("read rows", STATE, "not of an open workspace here", h -> h.ops.read(h.goneSet)));
+        all.add(wrong("select", STATE, "select outside run()", h -> h.ops.select(h.wide, 0, h.set64)));
+        all.add(wrong("rows", STATE, "rows outside run()", h -> h.ops.rows(h.x, h.plain(h.upRows), h.set64, h.wide)));
+        all.add(wrong("columns", STATE, "columns outside run()", h -> h.ops.columns(h.wide, h.plain(h.downColumns), h.set64, h.x)));
         all.add(wrong("kv", ARGUMENT, "a cache needs the scrap block and at least one more, not 1", h -> h.ops.kv(h.kv.spec(), 1)));
         all.add(wrong("kv", ARGUMENT, "a cache of heads of 0 values", h -> h.ops.kv(new KvSpec(new int[]{1}, 0, KvType.F32), 2)));
         all.add(wrong("kv", ARGUMENT, "a cache layer of -1 heads", h -> h.ops.kv(new KvSpec(new int[]{1, -1}, 2, KvType.F32), 2)));

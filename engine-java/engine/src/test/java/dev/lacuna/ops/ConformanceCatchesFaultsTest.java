@@ -13,6 +13,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
@@ -385,6 +386,35 @@ class ConformanceCatchesFaultsTest {
                 return Arrays.copyOf(super.read(l), most * l.vocabulary());
             }
         }, c -> c.logits(Format.F32, Input.F32), "logits of the rows that asked");
+    }
+
+    @Test
+    void aSetThatForgetsItsSize() {
+        catches(() -> new Faulty() {
+            @Override
+            public void columns(Act compact, Linear wT, RowSet active, Act y) {
+                int[] chosen = ops.read(active);
+                int next = chosen.length == 0 ? 0 : chosen[chosen.length - 1] + 1;
+                int[] longer = Arrays.copyOf(chosen, chosen.length + 1);
+                longer[chosen.length] = next;
+                if (next < active.capacity()) ops.write(active, longer);
+                super.columns(compact, wT, active, y);
+                ops.write(active, chosen);
+            }
+        }, RowSetConformance::whatIsNotFiniteAndNotChosenStaysOut, "the third weight is past the set");
+    }
+
+    @Test
+    void aPaddingRowThatChooses() {
+        catches(() -> new Faulty() {
+            @Override
+            public void select(Act scores, float threshold, RowSet out) {
+                float[] v = ops.read(scores, current().rows());
+                ops.write(out, IntStream.range(0, out.capacity())
+                        .filter(j -> IntStream.range(0, current().rows()).anyMatch(r -> v[r * out.capacity() + j] > threshold))
+                        .toArray());
+            }
+        }, c -> c.select(576), "select of 576");
     }
 
     @Test

@@ -57,6 +57,8 @@ class FakeDevice implements Ops {
 
     private record TopKAt(int address, int k) implements TopK {}
 
+    private record RowSetAt(int address, int capacity) implements RowSet {}
+
     private int store(Object o) {
         requireHost("allocation");
         heap.put(nextAddress, o);
@@ -79,6 +81,10 @@ class FakeDevice implements Ops {
 
     private Values at(Values v) {
         return load(((ValuesAt) v).address, Values.class);
+    }
+
+    private RowSet at(RowSet s) {
+        return load(((RowSetAt) s).address, RowSet.class);
     }
 
     private @Nullable Values atOrNull(@Nullable Values v) {
@@ -121,6 +127,11 @@ class FakeDevice implements Ops {
             weights.add(new WeightAt(store(w), w.rows(), w.cols(), w.format(), w.policy(), w.format().bytes(w.rows(), w.cols())));
         }
         return List.copyOf(weights);
+    }
+
+    @Override
+    public List<Format> gathers() {
+        return kernels.gathers();
     }
 
     @Override
@@ -228,6 +239,11 @@ class FakeDevice implements Ops {
         @Override
         public TopK topK(int k) {
             return new TopKAt(own(room.topK(k)), k);
+        }
+
+        @Override
+        public RowSet rowSet(int capacity) {
+            return new RowSetAt(own(room.rowSet(capacity)), capacity);
         }
 
         @Override
@@ -359,6 +375,21 @@ class FakeDevice implements Ops {
     }
 
     @Override
+    public void select(Act scores, float threshold, RowSet out) {
+        capture("select", () -> kernels.select(at(scores), threshold, at(out)), scores, threshold, out);
+    }
+
+    @Override
+    public void rows(Act x, Linear w, RowSet active, Act compact) {
+        capture("rows", () -> kernels.rows(at(x), at(w), at(active), at(compact)), x, w, active, compact);
+    }
+
+    @Override
+    public void columns(Act compact, Linear wT, RowSet active, Act y) {
+        capture("columns", () -> kernels.columns(at(compact), at(wT), at(active), at(y)), compact, wT, active, y);
+    }
+
+    @Override
     public void logits(Act x, Linear w, float softCap, Logits out) {
         capture("logits", () -> kernels.logits(at(x), at(w), softCap, load(((LogitsAt) out).address, Logits.class)), x, w, softCap, out);
     }
@@ -375,6 +406,18 @@ class FakeDevice implements Ops {
     public void write(Act a, float[] v) {
         requireHost("write");
         kernels.write(at(a), v);
+    }
+
+    @Override
+    public void write(RowSet set, int[] rows) {
+        requireHost("write");
+        kernels.write(at(set), rows);
+    }
+
+    @Override
+    public int[] read(RowSet set) {
+        requireHost("read");
+        return kernels.read(at(set));
     }
 
     @Override

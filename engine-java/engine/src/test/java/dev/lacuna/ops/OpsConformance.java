@@ -31,7 +31,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * compared. A backend's test extends this class and opens its kernels. Random data changes from run to run; {@code -Dlacuna.test.seed} repeats one.
  */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS) // so that a backend may say which formats it takes
-public abstract class OpsConformance {
+public abstract class OpsConformance extends RowSetConformance {
     private static final long SEED = Long.getLong("lacuna.test.seed", System.nanoTime());
     private static final int[] SIZES = {1, 31, 33, 172, 576, 2046};
     private static final int[] BLOCKS = {1, 3, 18, 43};
@@ -46,6 +46,7 @@ public abstract class OpsConformance {
      *
      * @param threads threads of the team; implementations without threads ignore it
      */
+    @Override
     protected abstract Ops open(int threads);
 
     @BeforeAll
@@ -55,8 +56,14 @@ public abstract class OpsConformance {
 
     // ---- how a case is played
 
-    private void conform(String what, Limits limits, Consumer<Stage> play) {
+    @Override
+    void conform(String what, Limits limits, Consumer<Stage> play) {
         agree(what, limits, new ReferenceOps(2), open(2), play);
+    }
+
+    @Override
+    void conform(String what, Limits limits, Ops expected, Consumer<Stage> play) {
+        agree(what, limits, expected, open(3), play);
     }
 
     private static void agree(String what, Limits limits, Ops expected, Ops actual, Consumer<Stage> play) {

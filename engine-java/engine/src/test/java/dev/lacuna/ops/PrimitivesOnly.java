@@ -1,5 +1,6 @@
 package dev.lacuna.ops;
 
+import dev.lacuna.tensor.Format;
 import dev.lacuna.tensor.Tensor;
 import java.util.List;
 import java.util.Set;
@@ -16,6 +17,11 @@ class PrimitivesOnly implements Ops {
     @Override
     public List<Weight> place(List<Tensor> tensors, InputPolicy policy, Set<Use> uses) {
         return ops.place(tensors, policy, uses);
+    }
+
+    @Override
+    public List<Format> gathers() {
+        return ops.gathers();
     }
 
     @Override
@@ -80,6 +86,21 @@ class PrimitivesOnly implements Ops {
     }
 
     @Override
+    public void select(Act scores, float threshold, RowSet out) {
+        ops.select(scores, threshold, out);
+    }
+
+    @Override
+    public void rows(Act x, Linear w, RowSet active, Act compact) {
+        ops.rows(x, w, active, compact);
+    }
+
+    @Override
+    public void columns(Act compact, Linear wT, RowSet active, Act y) {
+        ops.columns(compact, wT, active, y);
+    }
+
+    @Override
     public void logits(Act x, Linear w, float softCap, Logits out) {
         ops.logits(x, w, softCap, out);
     }
@@ -92,6 +113,16 @@ class PrimitivesOnly implements Ops {
     @Override
     public void write(Act a, float[] v) {
         ops.write(a, v);
+    }
+
+    @Override
+    public void write(RowSet set, int[] rows) {
+        ops.write(set, rows);
+    }
+
+    @Override
+    public int[] read(RowSet set) {
+        return ops.read(set);
     }
 
     @Override

@@ -103,6 +103,10 @@ final class Stage implements AutoCloseable {
         return room.topK(k);
     }
 
+    RowSet rowSet(int capacity) {
+        return room.rowSet(capacity);
+    }
+
     Values values(float[] v) {
         float[] host = v.clone();
         Values values = ops.values(host);

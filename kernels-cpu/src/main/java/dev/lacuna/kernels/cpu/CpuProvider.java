@@ -67,7 +67,7 @@ public final class CpuProvider implements OpsProvider {
 
     private static Ops openNative(OpsOptions options, Team team) {
         NativeLibrary library = library();
-        return new NativeOps(library, isa(library, options), team, library);
+        return new NativeOps(library, library.kernels(isa(library, options)), team, library);
     }
 
     private static String isa(NativeLibrary library, OpsOptions options) {

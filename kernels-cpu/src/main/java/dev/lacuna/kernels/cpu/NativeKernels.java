@@ -10,7 +10,7 @@ import java.util.List;
 /** The kernels of one tier. Addresses go as numbers: a segment's scope would be locked and unlocked by every call, and {@link Args} has checked it. */
 final class NativeKernels {
     /** In the order of {@code struct kernels}. */
-    private static final List<String> NAMES = List.of("pack", "product", "gated", "embed", "norm", "rope", "attend", "activate", "quantize",
+    static final List<String> NAMES = List.of("pack", "product", "gated", "embed", "norm", "rope", "attend", "activate", "quantize",
             "best",
             "unpack");
     static final int COUNT = NAMES.size();
@@ -28,9 +28,9 @@ final class NativeKernels {
     final Kernel best;
     final Kernel unpack;
 
-    NativeKernels(NativeLibrary library, String isa) {
+    /** {@code table}: addresses in the order of {@code struct kernels}. */
+    NativeKernels(MemorySegment table, String isa) {
         this.isa = isa;
-        MemorySegment table = library.table(isa);
         pack = kernel(table, "pack");
         product = kernel(table, "product");
         gated = kernel(table, "gated");

@@ -16,7 +16,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -42,6 +44,7 @@ final class NativeLibrary implements NativeMemory {
     private final MethodHandle unmap;
     private final MethodHandle forget;
     private final List<String> isas = new ArrayList<>();
+    private final Map<String, NativeKernels> byIsa = new ConcurrentHashMap<>();
 
     private NativeLibrary(SymbolLookup symbols) {
         this.symbols = symbols;
@@ -134,6 +137,11 @@ final class NativeLibrary implements NativeMemory {
     /** The tiers that run here, best last. */
     List<String> isas() {
         return List.copyOf(isas);
+    }
+
+    /** A tier's kernels, the same for every model: the virtual machine makes a class for each handle that is called often. */
+    NativeKernels kernels(String isa) {
+        return byIsa.computeIfAbsent(isa, i -> new NativeKernels(table(i), i));
     }
 
     /** The table of a tier's kernels. */

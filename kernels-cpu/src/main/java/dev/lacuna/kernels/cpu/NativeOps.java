@@ -63,13 +63,13 @@ final class NativeOps implements Ops {
     private final NativeScratch scratch;
     private final Set<Decision> decisions = new LinkedHashSet<>();
 
-    NativeOps(NativeLibrary library, String isa, Team team, NativeMemory memory) {
+    NativeOps(NativeLibrary library, NativeKernels kernels, Team team, NativeMemory memory) {
         this.library = library;
+        this.kernels = kernels;
         this.team = team;
         this.memory = memory;
         batch = new NativeBatch(memory);
         tiles = new NativeTiles(memory);
-        kernels = new NativeKernels(library, isa);
         scratch = new NativeScratch(library, memory, team.threads());
     }
 

@@ -64,7 +64,8 @@ class GuardPagesTest {
         System.out.println("guard pages: repeat with -Dlacuna.test.seed=" + SEED);
         int wanted = OPERATIONS / NativeLibrary.get().isas().size();
         for (int n = 0; calls < wanted; n++) {
-            try (Ops opened = new NativeOps(NativeLibrary.get(), isa, Team.of(1 + n % 2), new GuardedMemory(n % 3 > 0))) {
+            try (Ops opened = new NativeOps(NativeLibrary.get(), NativeLibrary.get().kernels(isa), Team.of(1 + n % 2),
+                    new GuardedMemory(n % 3 > 0))) {
                 ops = opened;
                 block();
             }

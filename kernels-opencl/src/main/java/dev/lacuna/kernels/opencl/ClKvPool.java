@@ -2,7 +2,6 @@ package dev.lacuna.kernels.opencl;
 
 import dev.lacuna.ops.KvPool;
 import dev.lacuna.ops.KvSpec;
-import dev.lacuna.ops.KvType;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
@@ -25,9 +24,8 @@ final class ClKvPool implements KvPool {
         headBytes = Math.multiplyExact(BLOCK, spec.type().headBytes(spec.headSize()));
         int most = Arrays.stream(spec.kvHeads()).max().orElse(0);
         long all = Math.multiplyExact(spec.blockBytes(), (long) blocks);
-        memory.require("a cache of " + blocks + " blocks of " + BLOCK + " tokens", all, 2L * most * headBytes * blocks,
-                free -> free / Math.max(1, spec.blockBytes()) * BLOCK + " tokens would fit (--ctx)"
-                        + (spec.type() == KvType.I8 ? "" : ", or a smaller packing (--kv int8)"));
+        memory.require("a cache of " + (long) blocks * BLOCK + " tokens", all, 2L * most * headBytes * blocks,
+                free -> free / Math.max(1, spec.blockBytes()) * BLOCK + " would fit");
         layers = new DeviceMemory.Buffer[spec.kvHeads().length];
         for (int l = 0; l < layers.length; l++) layers[l] = memory.allocate("layer " + l + " of the cache", blockBytes(l) * blocks);
     }

@@ -31,6 +31,7 @@ final class DeviceMemory implements AutoCloseable {
     private Arena arena = Arena.ofShared();
     private MemorySegment stage = arena.allocate(STAGE, 64);
     private long used;
+    private boolean closed;
 
     DeviceMemory(Programs programs, cl_command_queue queue, long limit) {
         this.programs = programs;
@@ -56,27 +57,21 @@ final class DeviceMemory implements AutoCloseable {
      */
     void require(String what, long bytes, long largest, LongFunction<String> hint) {
         long free = limit - used;
-        if (bytes > free) {
-            throw new DeviceMemoryException("%s needs %s of %s, which has %s of %s left: %s".formatted(what, mb(bytes), device.name(), mb(free),
-                    mb(limit), hint.apply(free)));
-        }
+        if (bytes > free) throw new DeviceMemoryException(what + " (" + hint.apply(free) + ")", bytes, free, used);
         if (largest > device.largest()) {
-            throw new DeviceMemoryException("%s needs %s in one piece, %s gives pieces of at most %s: %s".formatted(what, mb(largest),
-                    device.name(), mb(device.largest()), hint.apply(Math.min(free, device.largest()))));
+            String piece = ", in pieces of at most " + mb(device.largest()) + " (" + hint.apply(Math.min(free, device.largest())) + "),";
+            throw new DeviceMemoryException(what + piece, largest, Math.min(free, device.largest()), used);
         }
     }
 
     /** Allocates zeros. */
     Buffer allocate(String what, long bytes) {
+        requireOpen();
         long size = Math.max(128, bytes);
-        require(what, size, size, _ -> "close other models, or take a smaller --ctx");
+        require(what, size, size, left -> mb(left) + " would fit");
         int[] status = new int[1];
         cl_mem mem = CL.clCreateBuffer(programs.context(), CL.CL_MEM_READ_WRITE, size, null, status);
-        if (status[0] == CL.CL_MEM_OBJECT_ALLOCATION_FAILURE || status[0] == CL.CL_OUT_OF_RESOURCES || status[0] == CL.CL_OUT_OF_HOST_MEMORY) {
-            throw new DeviceMemoryException(new OpenClException("clCreateBuffer", status[0], what + ", " + mb(size)).getMessage()
-                    + ": something else uses " + device.name());
-        }
-        OpenClException.check("clCreateBuffer", status[0]);
+        if (status[0] != CL.CL_SUCCESS) throw new OpenClException("clCreateBuffer", status[0], what + ", " + mb(size) + " on " + device.name());
         Buffer buffer = new Buffer(mem, size);
         buffers.add(buffer);
         used += size;
@@ -95,6 +90,10 @@ final class DeviceMemory implements AutoCloseable {
 
     long used() {
         return used;
+    }
+
+    long free() {
+        return limit - used;
     }
 
     // ---- copies
@@ -141,18 +140,27 @@ final class DeviceMemory implements AutoCloseable {
         return Pointer.to(stage.asSlice(from, bytes).asByteBuffer());
     }
 
-    private static void check(Buffer buffer, long at, long bytes) {
+    /** After the queue has gone every call would end the process. */
+    private void requireOpen() {
+        if (closed) throw new IllegalStateException("these kernels are closed");
+    }
+
+    private void check(Buffer buffer, long at, long bytes) {
+        requireOpen();
         if (at < 0 || bytes < 0 || at > buffer.bytes - bytes) {
             throw new IllegalArgumentException(bytes + " bytes at " + at + " of a buffer of " + buffer.bytes);
         }
     }
 
     void copy(Buffer buffer, long from, long to, long bytes) {
+        check(buffer, from, bytes);
+        check(buffer, to, bytes);
         OpenClException.check("clEnqueueCopyBuffer", CL.clEnqueueCopyBuffer(queue, buffer.mem, buffer.mem, from, to, bytes, 0, null, null));
     }
 
     @Override
     public void close() {
+        closed = true;
         for (Buffer buffer : List.copyOf(buffers)) free(buffer);
         arena.close();
     }

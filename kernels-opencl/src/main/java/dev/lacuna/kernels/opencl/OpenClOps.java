@@ -37,6 +37,7 @@ import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.Set;
 import org.jocl.CL;
 import org.jocl.cl_command_queue;
@@ -157,9 +158,9 @@ final class OpenClOps implements Ops {
             Layout layout = Layout.of(format);
             if (layout == null || tensors.stream().anyMatch(t -> t.cols() % format.group() != 0)) continue;
             long bytes = tensors.stream().mapToLong(t -> layout.bytes(t.rows(), t.cols())).sum();
-            if (bytes <= free) return "in " + format + " it needs " + DeviceMemory.mb(bytes) + " (--weights " + format + ")";
+            if (bytes <= free) return DeviceMemory.mb(bytes) + " in " + format + " would fit";
         }
-        return "take a smaller model, --weights Q4_0 for all of it, or a device with more memory";
+        return "no format of it would fit";
     }
 
     /** Compiles what the weight will need, so that no step waits for it, and says so. */
@@ -193,6 +194,11 @@ final class OpenClOps implements Ops {
     public Workspace workspace(Limits max) {
         batch.reserve(max);
         return new ClWorkspace(max, memory);
+    }
+
+    @Override
+    public OptionalLong available() {
+        return OptionalLong.of(memory.free());
     }
 
     @Override

@@ -1,0 +1,185 @@
+package dev.lacuna.kernels.cpu;
+
+import dev.lacuna.ops.Ops;
+import java.io.BufferedOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.MethodType;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.NavigableMap;
+import java.util.TreeMap;
+import java.util.zip.CRC32;
+
+/**
+ * Keeps the first calls of each C kernel with each format, with all the memory that they may touch before and a checksum of it after, in
+ * {@code target/kernel-calls.bin}. {@code native-build/cpu/replay.c} plays them to kernels that were built with sanitizers, each piece of memory between
+ * red zones, where a whole conformance run in a virtual machine would take minutes.
+ *
+ * <p>A call: {@code int32 kernel, tier; int64 from, to; int32 slots, pieces}; a slot: {@code int32 piece} (-1: a number, -2: scratch), {@code int64} number
+ * or offset; a piece: {@code int64 bytes, crc after}, then the bytes. The last number of scratch is its size.
+ */
+public final class KernelCalls implements NativeMemory {
+    private static final int SLOTS = 64;
+    private static final int NUMBER = -1, SCRATCH = -2;
+    /** Calls of one kind that are kept, and bytes of all. */
+    private static final int KEPT = 2;
+    private static final long MOST = 400L << 20;
+    /** The slots that make two calls of a kernel different in kind: formats, inputs, cache types, rows up to one more than are few. */
+    private static final Map<String, int[]> KIND = Map.of("pack", new int[]{6}, "product", new int[]{3, 12, 20}, "gated",
+            new int[]{10, 19, 25, 27}, "embed", new int[]{3, 12}, "norm", new int[]{17, 24}, "rope", new int[]{24, 28}, "attend",
+            new int[]{11, 13}, "activate", new int[]{17});
+    private static final int ROWS_OF_PRODUCT = 20, ROWS_OF_GATED = 27, MANY = 13;
+    private static final FunctionDescriptor TYPE = FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG,
+            ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG);
+    private static final Map<String, KernelCalls> BY_TIER = new HashMap<>();
+    private static final Map<String, Integer> SEEN = new HashMap<>();
+    private static OutputStream file;
+    private static long written;
+
+    private final NavigableMap<Long, Long> pieces = new TreeMap<>();
+    private final int tier;
+    private final NativeKernels kernels;
+
+    private KernelCalls(String isa) {
+        tier = NativeLibrary.ISAS.indexOf(isa);
+        MemorySegment real = NativeLibrary.get().table(isa);
+        MemorySegment table = Arena.global().allocate(real.byteSize(), 8);
+        try {
+            MethodHandle call = MethodHandles.lookup().findVirtual(KernelCalls.class, "call", MethodType.methodType(int.class,
+                    int.class, MethodHandle.class, long.class, long.class, long.class, long.class)).bindTo(this);
+            for (int i = 0; i < NativeKernels.COUNT; i++) {
+                MethodHandle target = Linker.nativeLinker().downcallHandle(real.getAtIndex(ValueLayout.ADDRESS, i), TYPE);
+                table.setAtIndex(ValueLayout.ADDRESS, i,
+                        Linker.nativeLinker().upcallStub(MethodHandles.insertArguments(call, 0, i, target), TYPE, Arena.global()));
+            }
+        } catch (ReflectiveOperationException e) {
+            throw new IllegalStateException(e);
+        }
+        kernels = new NativeKernels(table, isa);
+    }
+
+    /** The operations of a tier, whose kernels are called through this. */
+    public static Ops open(int threads, String isa) {
+        synchronized (BY_TIER) {
+            KernelCalls calls = BY_TIER.computeIfAbsent(isa, KernelCalls::new);
+            return new NativeOps(NativeLibrary.get(), calls.kernels, Team.of(threads), calls);
+        }
+    }
+
+    @Override
+    public MemorySegment allocate(long bytes, Arena arena) {
+        MemorySegment s = NativeMemory.plain(bytes, arena);
+        synchronized (BY_TIER) {
+            // what was there before has been freed
+            pieces.subMap(s.address(), s.address() + bytes).clear();
+            pieces.put(s.address(), bytes);
+        }
+        return s;
+    }
+
+    private int call(int kernel, MethodHandle real, long args, long from, long to, long scratch) {
+        try {
+            synchronized (BY_TIER) {
+                MemorySegment slots = MemorySegment.ofAddress(args).reinterpret(SLOTS * Long.BYTES);
+                String name = NativeKernels.NAMES.get(kernel);
+                StringBuilder kind = new StringBuilder(tier + name);
+                for (int at : KIND.getOrDefault(name, new int[0])) {
+                    kind.append(' ').append(bounded(slots.getAtIndex(ValueLayout.JAVA_LONG, at), at));
+                }
+                if (written > MOST || SEEN.merge(kind.toString(), 1, Integer::sum) > KEPT)
+                    return (int) real.invokeExact(args, from, to, scratch);
+                Kept kept = new Kept(kernel, slots, from, to, scratch);
+                int status = (int) real.invokeExact(args, from, to, scratch);
+                kept.write();
+                return status;
+            }
+        } catch (Throwable e) {
+            throw NativeLibrary.failure(e);
+        }
+    }
+
+    private static long bounded(long v, int at) {
+        return at == ROWS_OF_PRODUCT || at == ROWS_OF_GATED ? Math.min(v, MANY) : v;
+    }
+
+    /** One call. */
+    private final class Kept {
+        private final ByteBuffer head = ByteBuffer.allocate(32 + SLOTS * 12 + 12).order(ByteOrder.LITTLE_ENDIAN);
+        private final List<MemorySegment> memory = new ArrayList<>();
+        private final List<byte[]> before = new ArrayList<>();
+
+        Kept(int kernel, MemorySegment slots, long from, long to, long scratch) {
+            Map<Long, Integer> numbers = new HashMap<>();
+            long[] value = slots.toArray(ValueLayout.JAVA_LONG);
+            boolean packs = NativeKernels.NAMES.get(kernel).equals("pack");
+            for (int i = packs ? 1 : 0; i < SLOTS; i++) {
+                Map.Entry<Long, Long> in = pieces.floorEntry(value[i]);
+                if (in != null && value[i] < in.getKey() + in.getValue()) add(in.getKey(), in.getValue(), numbers);
+            }
+            // the file's rows are nobody's piece
+            if (packs) add(value[0], value[2] * value[4], numbers);
+            head.putInt(kernel).putInt(tier).putLong(from).putLong(to).putInt(SLOTS).putInt(memory.size());
+            for (int i = 0; i < SLOTS; i++) {
+                Long base = packs && i == 0 ? Long.valueOf(value[0]) : pieces.floorKey(value[i]);
+                Integer piece = base == null ? null : numbers.get(base);
+                boolean inside = piece != null && value[i] < base + memory.get(piece).byteSize();
+                head.putInt(inside ? piece : NUMBER).putLong(inside ? value[i] - base : value[i]);
+            }
+            head.putInt(SCRATCH).putLong(pieces.get(scratch));
+        }
+
+        private void add(long at, long bytes, Map<Long, Integer> numbers) {
+            if (numbers.putIfAbsent(at, memory.size()) != null) return;
+            memory.add(MemorySegment.ofAddress(at).reinterpret(bytes));
+            before.add(memory.getLast().toArray(ValueLayout.JAVA_BYTE));
+        }
+
+        void write() {
+            try {
+                if (file == null) {
+                    Path target = Path.of("target");
+                    file = new BufferedOutputStream(Files.newOutputStream(Files.createDirectories(target).resolve("kernel-calls.bin")),
+                            1 << 16);
+                    Runtime.getRuntime().addShutdownHook(new Thread(KernelCalls::close));
+                }
+                file.write(head.array(), 0, head.position());
+                written += head.position();
+                for (int i = 0; i < memory.size(); i++) {
+                    CRC32 after = new CRC32();
+                    after.update(memory.get(i).asByteBuffer());
+                    file.write(ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN).putLong(before.get(i).length)
+                            .putLong(after.getValue()).array());
+                    file.write(before.get(i));
+                    written += before.get(i).length;
+                }
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+    }
+
+    private static void close() {
+        synchronized (BY_TIER) {
+            try {
+                file.close();
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+    }
+}
