@@ -279,7 +279,8 @@ class LauncherTest {
         Files.createDirectories(root.resolve("kernels-cuda/target/classes/native/cuda"));
         Files.writeString(root.resolve("kernels-cuda/target/classes/native/cuda/a.ptx"), "");
         assertEquals(0, run("build", "opencl").status());
-        assertTrue(Files.readAllLines(log).getLast().contains("-pl engine-java/cli,kernels-cuda,kernels-opencl -am"), Files.readString(log));
+        assertTrue(Files.readAllLines(log).getLast().contains("-pl engine-java/cli,kernels-cuda,kernels-opencl -am"),
+                Files.readString(log));
     }
 
     @Test

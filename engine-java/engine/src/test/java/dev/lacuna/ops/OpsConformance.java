@@ -210,9 +210,11 @@ public abstract class OpsConformance extends RowSetConformance {
     @MethodSource("inputs")
     void weightsPlacedTogether(Input input) {
         conform("placed together " + input, room(3), s -> {
-            List<Format> mixed = Stream.of(Format.Q4_K, Format.Q6_K, Format.Q4_0, Format.Q8_0, Format.Q4_1).filter(formats().toList()::contains)
+            List<Format> mixed = Stream.of(Format.Q4_K, Format.Q6_K, Format.Q4_0, Format.Q8_0, Format.Q4_1)
+                    .filter(formats().toList()::contains)
                     .limit(3).toList();
-            List<Tensor> tensors = List.of(s.tensor(mixed.get(0), 33, 512), s.tensor(mixed.get(1), 7, 512), s.tensor(mixed.get(2), 64, 512));
+            List<Tensor> tensors = List.of(s.tensor(mixed.get(0), 33, 512), s.tensor(mixed.get(1), 7, 512),
+                    s.tensor(mixed.get(2), 64, 512));
             List<Weight> weights = s.ops.place(tensors, pinned(input), EnumSet.of(Use.PRODUCT));
             Act x = s.act(512, pinned(input), s.gaussian(3 * 512));
             List<Act> out = weights.stream().map(w -> s.act(w.rows(), InputPolicy.F32)).toList();
@@ -1026,7 +1028,8 @@ public abstract class OpsConformance extends RowSetConformance {
     /** Formats of a block, its inputs, and whether its feed-forward part is gated. */
     Stream<Arguments> blocks() {
         return Stream.of(Format.F32, Format.Q4_0, Format.Q8_0, Format.Q4_K).filter(formats().toList()::contains)
-                .flatMap(f -> (floats(f) ? Stream.of(Input.F32) : inputs()).flatMap(i -> Stream.of(true, false).map(gated -> Arguments.of(f, i, gated))));
+                .flatMap(f -> (floats(f) ? Stream.of(Input.F32) : inputs())
+                        .flatMap(i -> Stream.of(true, false).map(gated -> Arguments.of(f, i, gated))));
     }
 
     @ParameterizedTest

@@ -7,6 +7,8 @@ import dev.lacuna.ops.Limits;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.Map;
 import java.util.function.IntUnaryOperator;
 import org.jspecify.annotations.Nullable;
 
@@ -20,8 +22,7 @@ final class ClBatch {
     }
 
     private final DeviceMemory memory;
-    private final @Nullable Buffer[] fields = new Buffer[Field.values().length];
-    private final int[] room = new int[Field.values().length];
+    private final Map<Field, Buffer> fields = new EnumMap<>(Field.class);
     private @Nullable Batch batch;
 
     ClBatch(DeviceMemory memory) {
@@ -37,14 +38,14 @@ final class ClBatch {
                 case TABLE -> Math.multiplyExact(limits.seqs(), limits.kvBlocks());
                 default -> limits.rows();
             };
-            all += (long) n * Integer.BYTES;
-            if (n <= room[f.ordinal()]) continue;
-            Buffer old = fields[f.ordinal()];
+            long bytes = (long) n * Integer.BYTES;
+            all += bytes;
+            Buffer old = fields.get(f);
+            if (old != null && bytes <= old.bytes()) continue;
             if (old != null) memory.free(old);
-            fields[f.ordinal()] = memory.allocate("a step's rows", (long) n * Integer.BYTES);
-            room[f.ordinal()] = n;
+            fields.put(f, memory.allocate("a step's rows", bytes));
             if (f == Field.EACH) {
-                memory.stage((long) n * Integer.BYTES);
+                memory.stage(bytes);
                 send(0, f, n, i -> i, true);
             }
         }
@@ -52,7 +53,7 @@ final class ClBatch {
     }
 
     Buffer of(Field f) {
-        Buffer b = fields[f.ordinal()];
+        Buffer b = fields.get(f);
         if (b == null) throw new IllegalStateException("no room for a step");
         return b;
     }

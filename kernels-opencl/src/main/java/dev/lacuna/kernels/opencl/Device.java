@@ -50,7 +50,8 @@ record Device(cl_platform_id platform, cl_device_id id, String name, boolean cpu
         }
         all.sort(Comparator.comparing((Device d) -> d.why != null).thenComparing(Device::cpu)
                 .thenComparing(Comparator.comparingLong(Device::memory).reversed()));
-        if (all.isEmpty()) return new Found(all, "OpenCL has no device here: install a driver, e.g. pocl-opencl-icd for the processor itself");
+        if (all.isEmpty())
+            return new Found(all, "OpenCL has no device here: install a driver, e.g. pocl-opencl-icd for the processor itself");
         return new Found(List.copyOf(all), all.getFirst().why);
     }
 
@@ -85,7 +86,8 @@ record Device(cl_platform_id platform, cl_device_id id, String name, boolean cpu
         } else if (number(id, CL.CL_DEVICE_MAX_WORK_GROUP_SIZE) < ITEMS) {
             why = name + " has work-groups of fewer than " + ITEMS + " items";
         }
-        return new Device(platform, id, name, cpu, number(id, CL.CL_DEVICE_GLOBAL_MEM_SIZE), number(id, CL.CL_DEVICE_MAX_MEM_ALLOC_SIZE), why);
+        return new Device(platform, id, name, cpu, number(id, CL.CL_DEVICE_GLOBAL_MEM_SIZE), number(id, CL.CL_DEVICE_MAX_MEM_ALLOC_SIZE),
+                why);
     }
 
     /** A value of 4 or 8 bytes. */

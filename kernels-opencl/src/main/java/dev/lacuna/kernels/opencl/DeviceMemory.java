@@ -71,7 +71,8 @@ final class DeviceMemory implements AutoCloseable {
         require(what, size, size, left -> mb(left) + " would fit");
         int[] status = new int[1];
         cl_mem mem = CL.clCreateBuffer(programs.context(), CL.CL_MEM_READ_WRITE, size, null, status);
-        if (status[0] != CL.CL_SUCCESS) throw new OpenClException("clCreateBuffer", status[0], what + ", " + mb(size) + " on " + device.name());
+        if (status[0] != CL.CL_SUCCESS)
+            throw new OpenClException("clCreateBuffer", status[0], what + ", " + mb(size) + " on " + device.name());
         Buffer buffer = new Buffer(mem, size);
         buffers.add(buffer);
         used += size;
@@ -104,6 +105,7 @@ final class DeviceMemory implements AutoCloseable {
     }
 
     /** Makes the stage hold at least so many bytes; what is in it is lost. */
+    @SuppressWarnings("MustBeClosedChecker") // closed when outgrown, the last by close()
     void stage(long bytes) {
         if (bytes <= stage.byteSize()) return;
         arena.close();
@@ -133,7 +135,8 @@ final class DeviceMemory implements AutoCloseable {
 
     void receive(Buffer from, long at, long bytes) {
         check(from, at, bytes);
-        OpenClException.check("clEnqueueReadBuffer", CL.clEnqueueReadBuffer(queue, from.mem, true, at, bytes, pointer(0, bytes), 0, null, null));
+        OpenClException.check("clEnqueueReadBuffer",
+                CL.clEnqueueReadBuffer(queue, from.mem, true, at, bytes, pointer(0, bytes), 0, null, null));
     }
 
     private Pointer pointer(long from, long bytes) {

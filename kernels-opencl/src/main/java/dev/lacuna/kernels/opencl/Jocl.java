@@ -42,7 +42,8 @@ final class Jocl {
             return null;
         } catch (LinkageError | CLException e) {
             String text = String.valueOf(e.getMessage());
-            return "no OpenCL library (" + text.lines().findFirst().orElse("") + "): install ocl-icd-libopencl1 and the driver of your device";
+            return "no OpenCL library (" + text.lines().findFirst().orElse("")
+                    + "): install ocl-icd-libopencl1 and the driver of your device";
         } finally {
             System.setProperty(FOLDER, before);
             remove(folder);

@@ -6,6 +6,7 @@ import org.jocl.Sizeof;
 import org.jocl.cl_command_queue;
 import org.jocl.cl_kernel;
 import org.jocl.cl_program;
+import org.jspecify.annotations.Nullable;
 
 /** A kernel and its arguments, which are given in their order before each run. */
 final class Launch implements AutoCloseable {
@@ -31,7 +32,7 @@ final class Launch implements AutoCloseable {
         return this;
     }
 
-    private Launch argument(long bytes, Pointer value) {
+    private Launch argument(long bytes, @Nullable Pointer value) {
         int status = CL.clSetKernelArg(kernel, n, bytes, value);
         if (status != CL.CL_SUCCESS) throw new OpenClException("clSetKernelArg " + n + " of " + name, status, "");
         n++;
@@ -66,10 +67,10 @@ final class Launch implements AutoCloseable {
         return argument((long) Math.max(1, count) * Float.BYTES, null);
     }
 
-    /** Runs {@code groups} work-groups of {@code items} work-items, in two dimensions. */
-    void run(long groups0, long groups1, int items0, int items1) {
-        int status = CL.clEnqueueNDRangeKernel(queue, kernel, 2, null, new long[]{groups0 * items0, groups1 * items1},
-                new long[]{items0, items1}, 0, null, null);
+    /** Runs work-groups of that many work-items, in two dimensions. */
+    void run(long across, long down, int width, int height) {
+        int status = CL.clEnqueueNDRangeKernel(queue, kernel, 2, null, new long[]{across * width, down * height},
+                new long[]{width, height}, 0, null, null);
         if (status != CL.CL_SUCCESS) throw new OpenClException("clEnqueueNDRangeKernel of " + name, status, "");
     }
 

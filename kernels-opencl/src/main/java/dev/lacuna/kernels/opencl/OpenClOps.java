@@ -98,7 +98,12 @@ final class OpenClOps implements Ops {
     }
 
     private Launch cacheKernel(String name, KvType type) {
-        return kernel(name, "-DKV=" + type.ordinal(), "cache");
+        int code = switch (type) {
+            case F32 -> 0;
+            case F16 -> 1;
+            case I8 -> 2;
+        };
+        return kernel(name, "-DKV=" + code, "cache");
     }
 
     private Launch embedKernel(Layout layout) {
@@ -141,13 +146,16 @@ final class OpenClOps implements Ops {
         Layout layout = Layout.of(t.format());
         List<String> known = Layout.ALL.stream().map(l -> l.format().name()).toList();
         if (layout == null) {
-            throw new UnsupportedKernelException("%s is %s: no OpenCL kernel takes %s with inputs in %s; they take %s. Re-encode at load: --weights %s"
-                    .formatted(t.name(), t.format(), t.format(), policy, known, Layout.instead(t.format())));
+            throw new UnsupportedKernelException(
+                    "%s is %s: no OpenCL kernel takes %s with inputs in %s; they take %s. Re-encode at load: --weights %s"
+                            .formatted(t.name(), t.format(), t.format(), policy, known, Layout.instead(t.format())));
         }
         for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
-            if (input.equals(Input.F32) || input.equals(Input.I8) && t.format().kind() != Format.Kind.FLOAT) continue;
-            throw new UnsupportedKernelException("%s is %s: no OpenCL kernel takes %s with inputs in %s; inputs in F32 do. Re-encode at load: --weights %s"
-                    .formatted(t.name(), t.format(), t.format(), input, t.format().kind() == Format.Kind.FLOAT ? Format.Q8_0 : t.format()));
+            if (input.equals(Input.F32) || (input.equals(Input.I8) && t.format().kind() != Format.Kind.FLOAT)) continue;
+            throw new UnsupportedKernelException(
+                    "%s is %s: no OpenCL kernel takes %s with inputs in %s; inputs in F32 do. Re-encode at load: --weights %s"
+                            .formatted(t.name(), t.format(), t.format(), input,
+                                    t.format().kind() == Format.Kind.FLOAT ? Format.Q8_0 : t.format()));
         }
         return layout;
     }
@@ -276,6 +284,16 @@ final class OpenClOps implements Ops {
                 .real(norm.eps());
     }
 
+    /** As {@code rows.cl} numbers them. */
+    private static int code(Activation f) {
+        return switch (f) {
+            case SILU -> 0;
+            case GELU_TANH -> 1;
+            case GELU_ERF -> 2;
+            case RELU -> 3;
+        };
+    }
+
     @Override
     public void activate(Activation f, Act gate, @Nullable Act up, Act out) {
         ClAct g = (ClAct) gate;
@@ -283,7 +301,7 @@ final class OpenClOps implements Ops {
         ClAct to = (ClAct) out;
         int rows = batch.rows();
         to.begin(rows);
-        Launch launch = rowKernel(to.isPacked() ? "activate_pack" : "activate").number(f.ordinal()).memory(g.floats()).memory(u.floats())
+        Launch launch = rowKernel(to.isPacked() ? "activate_pack" : "activate").number(code(f)).memory(g.floats()).memory(u.floats())
                 .flag(up != null).number(g.cols()).number(g.stride()).number(rows);
         if (to.isPacked()) launch.memory(to.codes()).memory(to.scales()).run(groups(g.blocks()), rows, ITEMS, 1);
         else

@@ -42,7 +42,8 @@ class OpenClMemoryTest {
         try (OpenClOps ops = open(3 * MB)) {
             long before = DeviceMemory.live();
             DeviceMemoryException e = assertThrows(DeviceMemoryException.class,
-                    () -> ops.place(List.of(tensor(Format.F16, 1024, 1024), tensor(Format.F16, 1024, 1024)), InputPolicy.F32, Set.of(Use.PRODUCT)));
+                    () -> ops.place(List.of(tensor(Format.F16, 1024, 1024), tensor(Format.F16, 1024, 1024)), InputPolicy.F32,
+                            Set.of(Use.PRODUCT)));
             assertTrue(e.getMessage().contains("blk.0.up.weight and 1 beside it (3 MB in Q8_0 would fit) needs 4 MB"), e.getMessage());
             assertEquals(before, DeviceMemory.live());
             assertEquals(3 * MB, ops.available().getAsLong());
@@ -57,7 +58,8 @@ class OpenClMemoryTest {
         try (OpenClOps ops = open(10 * spec.blockBytes())) {
             long before = DeviceMemory.live();
             DeviceMemoryException e = assertThrows(DeviceMemoryException.class, () -> ops.kv(spec, 11));
-            assertTrue(e.getMessage().contains("a cache of 352 tokens (320 would fit)") && e.getMessage().contains("--kv int8"), e.getMessage());
+            assertTrue(e.getMessage().contains("a cache of 352 tokens (320 would fit)") && e.getMessage().contains("--kv int8"),
+                    e.getMessage());
             assertEquals(before, DeviceMemory.live());
             KvPool pool = ops.kv(spec, 9);
             pool.close();
@@ -98,7 +100,8 @@ class OpenClMemoryTest {
         ops.close();
         assertEquals(before, DeviceMemory.live());
         for (Executable late : List.<Executable>of(() -> ops.values(new float[1]), () -> ops.kv(pool.spec(), 2), () -> pool.readKeys(0, 1),
-                () -> pool.copyBlock(1, 2), () -> ops.read(x, 1), () -> ops.write(x, new float[33]), () -> ops.workspace(new Limits(9, 1, 1, 1)),
+                () -> pool.copyBlock(1, 2), () -> ops.read(x, 1), () -> ops.write(x, new float[33]),
+                () -> ops.workspace(new Limits(9, 1, 1, 1)),
                 () -> ops.place(List.of(tensor(Format.Q4_0, 64, 64)), InputPolicy.I8, Set.of(Use.PRODUCT)))) {
             assertThrows(IllegalStateException.class, late);
         }

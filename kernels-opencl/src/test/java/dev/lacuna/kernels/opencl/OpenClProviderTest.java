@@ -53,7 +53,8 @@ class OpenClProviderTest {
             try (Stream<Path> left = Files.list(Path.of(before))) {
                 System.out.println("left: " + left.filter(f -> f.toString().contains("jocl") || f.toString().contains("JOCL")).toList());
             }
-            System.out.println("best: " + Backends.find().tiers().stream().filter(OpsProvider.Tier::runnable).findFirst().orElseThrow().name());
+            System.out.println(
+                    "best: " + Backends.find().tiers().stream().filter(OpsProvider.Tier::runnable).findFirst().orElseThrow().name());
             try (CheckedOps ops = Backends.find().open(new OpsOptions(1, "opencl", true))) {
                 System.out.println("opened " + ops.decisions());
             } catch (UnsupportedKernelException e) {
