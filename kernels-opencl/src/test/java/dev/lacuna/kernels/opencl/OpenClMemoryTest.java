@@ -101,7 +101,7 @@ class OpenClMemoryTest {
         assertEquals(before, DeviceMemory.live());
         for (Executable late : List.<Executable>of(() -> ops.values(new float[1]), () -> ops.kv(pool.spec(), 2), () -> pool.readKeys(0, 1),
                 () -> pool.copyBlock(1, 2), () -> ops.read(x, 1), () -> ops.write(x, new float[33]),
-                () -> ops.workspace(new Limits(9, 1, 1, 1)),
+                () -> ops.workspace(new Limits(99, 1, 1, 1)),
                 () -> ops.place(List.of(tensor(Format.Q4_0, 64, 64)), InputPolicy.I8, Set.of(Use.PRODUCT)))) {
             assertThrows(IllegalStateException.class, late);
         }
