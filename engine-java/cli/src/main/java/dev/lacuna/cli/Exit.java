@@ -6,6 +6,7 @@ import dev.lacuna.generate.ContextFullException;
 import dev.lacuna.hub.ModelNotAvailableException;
 import dev.lacuna.hub.SourceException;
 import dev.lacuna.model.ModelException;
+import dev.lacuna.ops.DeviceMemoryException;
 import dev.lacuna.ops.UnsupportedKernelException;
 import dev.lacuna.text.MalformedTokenizerException;
 import dev.lacuna.text.TemplateException;
@@ -37,7 +38,7 @@ final class Exit {
             case SourceException _,ModelNotAvailableException _ -> NO_MODEL;
             case ModelFileException _,ModelException _,UnsupportedKernelException _ -> UNSUPPORTED;
             case UnsupportedTokenizerException _,MalformedTokenizerException _,TemplateException _ -> UNSUPPORTED;
-            case MemoryException _,ContextFullException _,OutOfMemoryError _ -> DOES_NOT_FIT;
+            case MemoryException _,DeviceMemoryException _,ContextFullException _,OutOfMemoryError _ -> DOES_NOT_FIT;
             case UsageException _,IllegalArgumentException _ -> USAGE;
             default -> FAILED;
         };

@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
@@ -211,6 +212,75 @@ class LauncherTest {
         Files.setLastModifiedTime(root.resolve("engine-java/cli/src/main/Source.java"), FileTime.from(Instant.now().plusSeconds(5)));
         run("list");
         assertEquals(2, builds());
+    }
+
+    /** Only who asks for the CUDA kernels waits for their compiler; from then on they are built and loaded with the rest. */
+    @Test
+    void buildsCudaKernelsOnlyWhenAsked() throws Exception {
+        jdk(jdks.resolve("25"), 25);
+        Path log = folder.resolve("builds");
+        Path target = root.resolve("kernels-cuda/target");
+        assertEquals(0, run("chat").status());
+        assertTrue(Files.readAllLines(log).getLast().contains("-pl engine-java/cli -am"), Files.readString(log));
+
+        Run none = run("build", "cuda");
+        assertEquals(6, none.status(), "a build that made no kernels: " + none.err());
+        assertTrue(none.err().contains("no kernels for cuda were built"), none.err());
+        assertFalse(run("list").out().toString().contains("kernels-cuda"), "nothing is loaded that was not built");
+        assertEquals(2, builds());
+
+        Files.writeString(tools.resolve("mvn"), """
+                case "$*" in *kernels-cuda*)
+                    mkdir -p kernels-cuda/target/classes/native/cuda kernels-cuda/target/lib
+                    : >kernels-cuda/target/classes/native/cuda/a.ptx
+                    : >kernels-cuda/target/lacuna-kernels-cuda-1.jar
+                    : >kernels-cuda/target/lib/jcuda-1.jar
+                esac
+                """, StandardOpenOption.APPEND);
+        Run asked = run("build", "cuda");
+        assertEquals(0, asked.status(), asked.err());
+        assertEquals(List.of(), asked.out());
+        assertEquals(3, builds());
+        assertTrue(Files.readAllLines(log).getLast().contains("-pl engine-java/cli,kernels-cuda -am"), Files.readString(log));
+        Run list = run("list");
+        assertTrue(list.out().toString().contains(":" + target + "/lacuna-kernels-cuda-1.jar:" + target + "/lib/jcuda-1.jar"),
+                list.out().toString());
+        assertEquals(3, builds());
+        Path source = Files.createDirectories(root.resolve("kernels-cuda/src/main/cuda")).resolve("a.cu");
+        Files.writeString(source, "");
+        Files.setLastModifiedTime(source, FileTime.from(Instant.now().plusSeconds(5)));
+        run("list");
+        assertTrue(builds() == 4 && Files.readAllLines(log).getLast().contains("kernels-cuda"), Files.readString(log));
+        assertEquals(2, run("build", "opengl").status());
+    }
+
+    /** The OpenCL kernels are another part that chat does not wait for; both may be there. */
+    @Test
+    void buildsOpenClKernelsOnlyWhenAsked() throws Exception {
+        jdk(jdks.resolve("25"), 25);
+        Path log = folder.resolve("builds");
+        Path target = root.resolve("kernels-opencl/target");
+        assertEquals(0, run("chat").status());
+        assertTrue(Files.readAllLines(log).getLast().contains("-pl engine-java/cli -am"), Files.readString(log));
+        Files.writeString(tools.resolve("mvn"), """
+                case "$*" in *kernels-opencl*)
+                    mkdir -p kernels-opencl/target/lib
+                    : >kernels-opencl/target/lacuna-kernels-opencl-1.jar
+                    : >kernels-opencl/target/lib/jocl-1.jar
+                esac
+                """, StandardOpenOption.APPEND);
+        Run asked = run("build", "opencl");
+        assertEquals(0, asked.status(), asked.err());
+        assertTrue(asked.err().contains("the kernels for opencl are built"), asked.err());
+        assertTrue(Files.readAllLines(log).getLast().contains("-pl engine-java/cli,kernels-opencl -am"), Files.readString(log));
+        String list = run("list").out().toString();
+        assertTrue(list.contains(":" + target + "/lacuna-kernels-opencl-1.jar:" + target + "/lib/jocl-1.jar"), list);
+        assertEquals(2, builds());
+        Files.createDirectories(root.resolve("kernels-cuda/target/classes/native/cuda"));
+        Files.writeString(root.resolve("kernels-cuda/target/classes/native/cuda/a.ptx"), "");
+        assertEquals(0, run("build", "opencl").status());
+        assertTrue(Files.readAllLines(log).getLast().contains("-pl engine-java/cli,kernels-cuda,kernels-opencl -am"),
+                Files.readString(log));
     }
 
     @Test

@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -317,6 +318,12 @@ public final class CheckedOps implements Ops {
             bounds.clear();
             room.close();
         }
+    }
+
+    @Override
+    public OptionalLong available() {
+        requireOutside("available");
+        return ops.available();
     }
 
     @Override

@@ -3,6 +3,7 @@ package dev.lacuna.ops;
 import dev.lacuna.tensor.Format;
 import dev.lacuna.tensor.Tensor;
 import java.util.List;
+import java.util.OptionalLong;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -41,6 +42,11 @@ public interface Ops extends AutoCloseable {
 
     /** Makes room for the operands of one model; nothing is allocated after they have been asked for. */
     Workspace workspace(Limits max);
+
+    /** Bytes that operands can still have where the kernels are; empty where they share the host's memory. */
+    default OptionalLong available() {
+        return OptionalLong.empty();
+    }
 
     /** What was chosen for each (op, format, input) so far, and why. */
     List<Decision> decisions();
