@@ -74,7 +74,8 @@ final class Args {
     }
 
     Args weight(NativeWeight w, @Nullable NativeValues bias) {
-        memory(w.data(), Math.multiplyExact(w.tiles(), w.tileBytes()), 64);
+        long bytes = w.packing().variable() && w.tileBytes() == 0 ? w.data().byteSize() : Math.multiplyExact(w.tiles(), w.tileBytes());
+        memory(w.data(), bytes, 64);
         number(w.rows()).number(w.cols()).number(w.packing().code()).number(w.packing().group()).number(w.tileBytes());
         return bias == null ? none() : values(bias, w.rows());
     }

@@ -191,13 +191,12 @@ final class CpuOps implements Ops {
         CpuWeight learned = (CpuWeight) e.positions();
         CpuAct to = (CpuAct) x;
         Batch b = batch();
-        long bytes = w.format().rowBytes(w.cols());
         to.begin(b.rows());
         rows(b.rows(), (r, s) -> {
-            kernels.unpack(w.format(), w.data(), b.id(r) * bytes, w.cols(), s.row, 0);
+            kernels.unpack(w.format(), w.data(), w.at(b.id(r)), w.cols(), s.row, 0);
             if (e.scale() != 1) kernels.scale(s.row, 0, w.cols(), e.scale());
             if (learned != null) {
-                long at = (e.offset() + b.pos(r)) * learned.format().rowBytes(w.cols());
+                long at = learned.at(e.offset() + b.pos(r));
                 kernels.unpack(learned.format(), learned.data(), at, w.cols(), s.second, 0);
                 for (int i = 0; i < w.cols(); i++) s.row[i] += s.second[i];
             }

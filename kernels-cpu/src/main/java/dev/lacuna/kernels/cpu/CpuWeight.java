@@ -11,4 +11,9 @@ import java.lang.foreign.MemorySegment;
  * @param data  the rows as the format packs them, outside the heap
  * @param bytes of a copy, if one had to be made
  */
-record CpuWeight(int rows, int cols, Format format, InputPolicy policy, MemorySegment data, long bytes) implements Weight {}
+record CpuWeight(int rows, int cols, Format format, InputPolicy policy, MemorySegment data, long bytes) implements Weight {
+    /** Where a row begins. */
+    long at(int row) {
+        return format.variable() ? data.get(PlainUnpack.LONG, (long) row * Long.BYTES) : row * format.rowBytes(cols);
+    }
+}

@@ -89,21 +89,48 @@ final class NativeOps implements Ops {
     }
 
     private NativeWeight place(Tensor t, NativeFormat format, InputPolicy policy) {
-        long tileBytes = library.tileBytes(format, t.cols());
         int n = NativeWeight.tiles(t.rows());
-        NativeWeight w = new NativeWeight(t.rows(), t.cols(), t.format(), policy, format,
-                memory.weights(Math.multiplyExact(n, tileBytes), arena),
-                tileBytes);
+        NativeWeight w;
         try (Arena copy = Arena.ofShared()) {
             MemorySegment source = t.data();
             if (!source.isNative()) source = copy.allocate(source.byteSize(), 64).copyFrom(source);
-            args.begin().memory(source, t.format().bytes(t.rows(), t.cols()), 1).memory(w.data(), n * tileBytes, 64)
-                    .number(t.format().rowBytes(t.cols())).weight(w, null);
-            int step = Math.max(1, n / (team.threads() * PARTS));
-            run(kernels.pack, args, n, step);
+            long tileBytes = format.variable() ? 0 : library.tileBytes(format, t.cols());
+            MemorySegment tiles = format.variable()
+                    ? tilesOf(t, format, policy, source, copy)
+                    : memory.weights(Math.addExact(Math.multiplyExact(n, tileBytes), format.readBeyond()), arena);
+            w = new NativeWeight(t.rows(), t.cols(), t.format(), policy, format, tiles, tileBytes);
+            args.begin().memory(source, source.byteSize(), 1).memory(tiles, tiles.byteSize(), 64)
+                    .number(format.variable() ? 0 : t.format().rowBytes(t.cols())).weight(w, null);
+            run(kernels.pack, args, n, Math.max(1, n / (team.threads() * PARTS)));
         }
         library.forget(t.data());
         return w;
+    }
+
+    /** Room for tiles that differ in length, with the offset of each at the beginning: they are measured before they are packed. */
+    private MemorySegment tilesOf(Tensor t, NativeFormat format, InputPolicy policy, MemorySegment source, Arena copy) {
+        int n = NativeWeight.tiles(t.rows());
+        NativeWeight sizes = new NativeWeight(t.rows(), t.cols(), t.format(), policy, format, copy.allocate((long) n * Long.BYTES, 64),
+                Long.BYTES);
+        args.begin().memory(source, source.byteSize(), 1).none().number(0).weight(sizes, null);
+        run(kernels.pack, args, n, Math.max(1, n / (team.threads() * PARTS)));
+        long[] offset = new long[n];
+        long at = line((long) n * Long.BYTES);
+        for (int i = 0; i < n; i++) {
+            offset[i] = at;
+            long bytes = sizes.data().getAtIndex(ValueLayout.JAVA_LONG, i);
+            // blocks are found by offsets of 32 bits
+            if (bytes > 0xFFFFFFFFL)
+                throw new UnsupportedKernelException(t.name() + " has rows of " + t.cols() + ", too long for " + t.format());
+            at = Math.addExact(at, line(bytes));
+        }
+        MemorySegment tiles = memory.weights(Math.addExact(at, format.readBeyond()), arena);
+        MemorySegment.copy(offset, 0, tiles, ValueLayout.JAVA_LONG, 0, n);
+        return tiles;
+    }
+
+    private static long line(long bytes) {
+        return Math.addExact(bytes, 63) / 64 * 64;
     }
 
     NativeMemory memory() {
@@ -115,7 +142,9 @@ final class NativeOps implements Ops {
         if (uses.contains(Use.EMBED)) decisions.add(new Decision("embed", format.name(), kernel, "rows are looked up in the tiles"));
         if (!uses.contains(Use.PRODUCT)) return;
         for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
-            decisions.add(new Decision("product", format + " x " + input, kernel, "tiles of 16 rows, each byte read once"));
+            decisions.add(new Decision("product", format + " x " + input, kernel, format.kind() == Format.Kind.SPARSE
+                    ? "tiles of 16 rows under masks, expanded in registers"
+                    : "tiles of 16 rows, each byte read once"));
         }
     }
 

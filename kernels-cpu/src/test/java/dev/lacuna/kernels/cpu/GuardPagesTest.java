@@ -33,6 +33,7 @@ import dev.lacuna.tensor.Format;
 import dev.lacuna.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -51,6 +52,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 class GuardPagesTest {
     private static final long SEED = Long.getLong("lacuna.test.seed", System.nanoTime());
     private static final int OPERATIONS = Integer.getInteger("lacuna.test.guarded", 20_000);
+
+    private static final SegmentAllocator HEAP = (bytes, align) -> MemorySegment.ofArray(new long[Math.toIntExact((bytes + 7) / 8)])
+            .asSlice(0, bytes);
 
     private final SplittableRandom random = new SplittableRandom(SEED);
     private Ops ops;
@@ -84,9 +88,11 @@ class GuardPagesTest {
     }
 
     private Weight weight(Format format, int rows, int cols, InputPolicy policy, Use... uses) {
-        MemorySegment bytes = MemorySegment.ofArray(new byte[Math.toIntExact(format.bytes(rows, cols))]);
-        for (int r = 0; r < rows; r++) Codec.of(format).encode(gaussian(cols), 0, cols, bytes, r * format.rowBytes(cols));
-        return ops.place(List.of(new Tensor("w", format, rows, cols, bytes)), policy, EnumSet.copyOf(List.of(uses))).getFirst();
+        MemorySegment bytes = MemorySegment.ofArray(new byte[Math.toIntExact(Format.F32.bytes(rows, cols))]);
+        Codec.of(Format.F32).encode(gaussian(rows * cols), 0, rows * cols, bytes, 0);
+        Tensor floats = new Tensor("w", Format.F32, rows, cols, bytes);
+        Tensor packed = format.variable() ? floats.as(format, random.nextInt(5) / 4.0, HEAP) : floats.as(format, HEAP);
+        return ops.place(List.of(packed), policy, EnumSet.copyOf(List.of(uses))).getFirst();
     }
 
     private Linear linear(Format format, int rows, int cols, InputPolicy policy) {
