@@ -160,14 +160,27 @@ struct best_args {
     int32_t *ids;
 };
 
+/**
+ * Chosen rows of w, which lie one by one, tile_bytes apart; see Ops.rows, whose parts are chosen rows, and Ops.columns, whose parts are blocks of 32
+ * columns. The bias belongs to what comes out: [rows of w] or [columns of w, padded to 32].
+ */
+struct gather_args {
+    struct weight w;
+    struct act x;
+    struct act y;
+    const int32_t *active; // which rows, ascending
+    int64_t count;
+    int64_t rows; // of the step
+};
+
 typedef int32_t kernel(const void *arguments, int64_t from, int64_t to, void *scratch);
 
 /** One table for each tier, in the order of NativeKernels. */
 struct kernels {
-    kernel *pack, *product, *gated, *embed, *norm, *rope, *attend, *activate, *quantize, *best, *unpack;
+    kernel *pack, *product, *gated, *embed, *norm, *rope, *attend, *activate, *quantize, *best, *unpack, *rows, *columns;
 };
 
-#define DECLARE(t) kernel pack_##t, product_##t, gated_##t, embed_##t, norm_##t, rope_##t, attend_##t, activate_##t, quantize_##t, best_##t, unpack_##t;
+#define DECLARE(t) kernel pack_##t, product_##t, gated_##t, embed_##t, norm_##t, rope_##t, attend_##t, activate_##t, quantize_##t, best_##t, unpack_##t, rows_##t, columns_##t;
 DECLARE(avx2)
 DECLARE(avx512)
 #undef DECLARE

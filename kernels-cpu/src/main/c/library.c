@@ -36,7 +36,7 @@ EXPORT int32_t lacuna_runs(int32_t tier) {
 
 #define TABLE(t)                                                                                                                                     \
     static const struct kernels table_##t = { pack_##t, product_##t, gated_##t,    embed_##t, norm_##t,   rope_##t,                                   \
-                                              attend_##t, activate_##t, quantize_##t, best_##t,  unpack_##t };
+                                              attend_##t, activate_##t, quantize_##t, best_##t,  unpack_##t, rows_##t,  columns_##t };
 TABLE(avx2)
 TABLE(avx512)
 

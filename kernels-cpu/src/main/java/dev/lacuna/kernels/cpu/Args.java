@@ -80,6 +80,17 @@ final class Args {
         return bias == null ? none() : values(bias, w.rows());
     }
 
+    /**
+     * A weight whose rows lie one by one.
+     *
+     * @param outputs of the operation, to which the bias belongs
+     */
+    Args rows(NativeRows w, @Nullable NativeValues bias, int outputs) {
+        memory(w.data(), Math.multiplyExact(w.rows(), w.stride()), 64);
+        number(w.rows()).number(w.cols()).number(w.packing().code()).number(w.packing().group()).number(w.stride());
+        return bias == null ? none() : values(bias, outputs);
+    }
+
     Args noWeight() {
         return none(7);
     }

@@ -22,6 +22,7 @@ import dev.lacuna.ops.Norm;
 import dev.lacuna.ops.Ops;
 import dev.lacuna.ops.Qkv;
 import dev.lacuna.ops.Rope;
+import dev.lacuna.ops.RowSet;
 import dev.lacuna.ops.Step;
 import dev.lacuna.ops.TopK;
 import dev.lacuna.ops.Use;
@@ -148,9 +149,17 @@ class GuardPagesTest {
             Act hidden = act(width, policy);
             Logits logits = room.logits(vocabulary);
             TopK best = room.topK(Math.min(vocabulary, 3));
+            boolean gathered = ops.gathers().contains(format);
+            Linear some = new Linear(gathered ? weight(format, width, dim, policy, Use.ROWS) : back.weight(),
+                    gathered ? gains(width) : null);
+            Linear sums = new Linear(gathered ? weight(format, width, dim, InputPolicy.F32, Use.COLUMNS) : back.weight(), gains(dim));
+            Act compact = act(width, InputPolicy.F32);
+            RowSet set = room.rowSet(width);
             int[] position = new int[seqs];
             for (int step = 0; step < 6; step++) {
                 Batch b = batch(limits, seqs, position, vocabulary, step);
+                int one = 1 + random.nextInt(4);
+                ops.write(set, IntStream.range(0, width).filter(j -> j % one == 0).toArray());
                 ops.run(Step.of(0, b), b, () -> {
                     ops.embed(Embedding.of(table), x);
                     ops.addNorm(x, null, null, norm, false, normed);
@@ -159,6 +168,11 @@ class GuardPagesTest {
                     ops.linear(mixed, back, delta);
                     ops.addNorm(x, delta, random.nextBoolean() ? norm : null, norm, false, normed);
                     ops.ffn(normed, ffn, gate, up, hidden, delta);
+                    if (gathered) {
+                        ops.rows(normed, some, set, compact);
+                        ops.columns(compact, sums, set, delta);
+                        ops.select(compact, 0.5f, set);
+                    }
                     ops.activate(f, gate, up, hidden);
                     ops.addNorm(x, delta, null, norm, true, normed);
                     if (b.logitRows() == 0) return;
