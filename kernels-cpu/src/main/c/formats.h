@@ -63,6 +63,7 @@ INLINE int code_bytes(int f) {
 INLINE int run(int f, int group) {
     switch (f) {
     case Q4_K: case Q5_K: case Q6_K: return 256;
+    case I8_24: case I8_BITMASK: return 64;
     case I8_GROUP: case I4_GROUP: case I4_24: case I4_BITMASK: return group;
     default: return 32;
     }

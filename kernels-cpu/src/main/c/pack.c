@@ -160,7 +160,7 @@ static int64_t sparse_tile(const struct pack_args *a, int64_t tile, uint8_t *to)
     const struct weight *w = &a->w;
     int f = (int)w->format, bits = shift(f) + 1, n = w->rows - tile * LANES < LANES ? (int)(w->rows - tile * LANES) : LANES;
     int64_t group = has_row_scale(f) ? 64 : w->group, table = has_row_scale(f) ? 64 : 0;
-    int64_t at = table + (is_bitmask(f) ? w->cols / BLOCK * 4 : 0);
+    int64_t cols = (w->cols + group - 1) / group * group, at = table + (is_bitmask(f) ? cols / BLOCK * 4 : 0);
     sparse_row row[LANES];
     for (int lane = 0; lane < n; lane++) {
         int64_t offset = (tile * LANES + lane) * a->source_bytes;
@@ -170,7 +170,7 @@ static int64_t sparse_tile(const struct pack_args *a, int64_t tile, uint8_t *to)
         if (to) memcpy(to + 4 * lane, row[lane].next, 4);
         row[lane].next += 4;
     }
-    for (int64_t word = 0; word < w->cols; word += 64) {
+    for (int64_t word = 0; word < cols; word += 64) {
         uint64_t m[LANES] = { 0 };
         const uint8_t *values[LANES];
         for (int lane = 0; lane < n; lane++) {

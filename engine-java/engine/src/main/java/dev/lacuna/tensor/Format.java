@@ -11,7 +11,7 @@ import java.util.stream.Stream;
  *
  * @param name       as GGUF and the command line spell it, in upper case
  * @param kind       family of the packing
- * @param group      number of consecutive values of one row that share a block; rows are whole groups
+ * @param group      number of consecutive values of one row that share a block; rows are whole groups, or padded with zeros
  * @param bytes      bytes of one block; 0: blocks differ, see {@link #variable}
  * @param bits       bits of one stored value, without scales
  * @param zeroPoint  whether a block carries a minimum or a zero point beside its scale
@@ -146,28 +146,34 @@ public record Format(String name, Kind kind, int group, int bytes, int bits, boo
         return bytes == 0;
     }
 
+    /** Whether the last block of a row may be partly filled, with zeros after its values; else rows are whole blocks. */
+    public boolean pads() {
+        return kind == Kind.SPARSE;
+    }
+
     /**
-     * Refuses rows that are not whole blocks.
+     * Blocks of a row.
      *
-     * @throws IllegalArgumentException if {@code cols} is not a positive whole number of groups
+     * @throws IllegalArgumentException if {@code cols} is not a positive whole number of groups, or not positive where rows are padded
      */
-    void requireWhole(int cols) {
-        if (cols <= 0 || cols % group != 0) {
+    int blocks(int cols) {
+        if (cols <= 0 || cols % group != 0 && !pads()) {
             throw new IllegalArgumentException(
                     name + " packs " + group + " values in a block: a row of " + cols + " is not a whole number of blocks");
         }
+        return (cols - 1) / group + 1;
     }
 
     /**
      * Bytes of one row.
      *
-     * @throws IllegalArgumentException      if {@code cols} is not a positive whole number of groups
+     * @throws IllegalArgumentException      if {@code cols} is not a positive whole number of groups, or not positive where rows are padded
      * @throws UnsupportedOperationException if rows differ in length: {@link Tensor} knows where they are
      */
     public long rowBytes(int cols) {
-        requireWhole(cols);
+        int blocks = blocks(cols);
         if (variable()) throw new UnsupportedOperationException("rows of " + name + " differ in length");
-        return rowHeader + (long) (cols / group) * bytes;
+        return rowHeader + (long) blocks * bytes;
     }
 
     /**

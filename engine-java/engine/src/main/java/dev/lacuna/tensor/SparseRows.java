@@ -30,7 +30,6 @@ record SparseRows(Format format) implements Codec {
 
     @Override
     public void decode(MemorySegment from, long offset, float[] to, int at, int n) {
-        Codecs.whole(format, n);
         long p = offset + format.rowHeader();
         float scale = format.rowHeader() > 0 ? from.get(Codecs.FLOAT, offset) : 0;
         for (int run = at; run < at + n; run += format.group()) {
@@ -39,10 +38,13 @@ record SparseRows(Format format) implements Codec {
             p = masks + format.group() / 8;
             for (int word = 0; word < format.group(); word += WORD) {
                 long mask = from.get(MASK, masks + word / 8);
-                Arrays.fill(to, run + word, run + word + WORD, 0);
+                int first = run + word, end = Math.min(first + WORD, at + n);
+                if (first < end) Arrays.fill(to, first, end, 0);
                 int stored = 0;
                 for (long left = mask; left != 0; left &= left - 1) {
-                    to[run + word + Long.numberOfTrailingZeros(left)] = scale * value(from, p, stored++);
+                    int i = first + Long.numberOfTrailingZeros(left);
+                    // what the padding holds belongs to nobody
+                    if (i < end) to[i] = scale * value(from, p, stored++);
                 }
                 p += bytes(mask);
             }
@@ -64,19 +66,32 @@ record SparseRows(Format format) implements Codec {
     /** The bytes of a row. */
     byte[] pack(float[] from, int at, int n, double density) {
         Codecs.check(format, from, at, n);
-        boolean[] kept = format.variable() ? largest(from, at, n, density) : twoOfFour(from, at, n);
+        if (n % format.group() != 0) return packWhole(padded(from, at, n), n, density);
+        return packWhole(at == 0 && from.length == n ? from : Arrays.copyOfRange(from, at, at + n), n, density);
+    }
+
+    private float[] padded(float[] from, int at, int n) {
+        float[] row = new float[Math.multiplyExact(format.blocks(n), format.group())];
+        System.arraycopy(from, at, row, 0, n);
+        return row;
+    }
+
+    /** Packs whole groups, of which the first {@code values} values are no padding. */
+    private byte[] packWhole(float[] from, int values, double density) {
+        int n = from.length;
+        boolean[] kept = format.variable() ? largest(from, values, density) : twoOfFour(from);
         byte[] out = new byte[Math
                 .toIntExact(format.rowHeader() + (long) n / format.group() * (runHeader() + format.group() / 8 + format.group()))];
         MemorySegment to = MemorySegment.ofArray(out);
         int p = format.rowHeader();
         float scale = 0;
         if (format.rowHeader() > 0) {
-            scale = scale(from, at, n);
+            scale = scale(from, 0, n);
             to.set(Codecs.FLOAT, 0, scale);
         }
         for (int run = 0; run < n; run += format.group()) {
             if (runHeader() > 0) {
-                scale = scale(from, at + run, format.group());
+                scale = scale(from, run, format.group());
                 to.set(Codecs.FLOAT, p, scale);
             }
             int masks = p + runHeader();
@@ -85,7 +100,7 @@ record SparseRows(Format format) implements Codec {
                 long mask = 0;
                 int stored = 0;
                 for (int i = word; i < word + WORD; i++) {
-                    int q = kept[i] ? quantized(from[at + i], scale) : 0;
+                    int q = kept[i] ? quantized(from[i], scale) : 0;
                     // where any number may be stored a zero costs nothing
                     if (!kept[i] || q == 0 && format.variable()) continue;
                     mask |= 1L << (i - word);
@@ -118,13 +133,13 @@ record SparseRows(Format format) implements Codec {
         return (int) (format.bits() == 8 ? Math.clamp(q, -127.0, 127.0) : Math.clamp(q, -8.0, 7.0));
     }
 
-    private static boolean[] twoOfFour(float[] from, int at, int n) {
-        boolean[] kept = new boolean[n];
-        for (int four = 0; four < n; four += 4) {
+    private static boolean[] twoOfFour(float[] from) {
+        boolean[] kept = new boolean[from.length];
+        for (int four = 0; four < from.length; four += 4) {
             for (int i = four; i < four + 4; i++) {
                 int larger = 0;
                 for (int k = four; k < four + 4; k++) {
-                    float a = Math.abs(from[at + k]), b = Math.abs(from[at + i]);
+                    float a = Math.abs(from[k]), b = Math.abs(from[i]);
                     if (a > b || a == b && k < i) larger++;
                 }
                 kept[i] = larger < 2;
@@ -134,13 +149,13 @@ record SparseRows(Format format) implements Codec {
     }
 
     /** The largest magnitudes, ties to the first. */
-    private static boolean[] largest(float[] from, int at, int n, double density) {
+    private static boolean[] largest(float[] from, int n, double density) {
         int keep = (int) Math.round(density * n);
         float[] magnitudes = new float[n];
-        for (int i = 0; i < n; i++) magnitudes[i] = Math.abs(from[at + i]);
+        for (int i = 0; i < n; i++) magnitudes[i] = Math.abs(from[i]);
         float[] sorted = magnitudes.clone();
         Arrays.sort(sorted);
-        boolean[] kept = new boolean[n];
+        boolean[] kept = new boolean[from.length];
         if (keep == 0) return kept;
         float least = sorted[n - keep];
         int ties = keep;
@@ -160,7 +175,7 @@ record SparseRows(Format format) implements Codec {
     String wrong(MemorySegment from, long offset, int cols, long length) {
         long end = offset + length;
         long p = offset + format.rowHeader();
-        for (int run = 0; run < cols; run += format.group()) {
+        for (int run = 0; run < format.blocks(cols) * format.group(); run += format.group()) {
             long masks = p + runHeader();
             p = masks + format.group() / 8;
             if (p > end) return "ends before the mask of column " + run;

@@ -37,7 +37,7 @@ public record Tensor(String name, Format format, int rows, int cols, MemorySegme
     }
 
     private static void offsets(String name, Format format, int rows, int cols, MemorySegment data) {
-        format.requireWhole(cols);
+        format.blocks(cols);
         String what = "tensor " + name + " (" + rows + " x " + cols + " " + format + ")";
         long table = table(rows);
         if (data.byteSize() < table) {
@@ -150,7 +150,7 @@ public record Tensor(String name, Format format, int rows, int cols, MemorySegme
     public Tensor as(Format to, double density, SegmentAllocator memory) {
         if (!(density >= 0 && density <= 1)) throw new IllegalArgumentException("a density of " + density + " is not between 0 and 1");
         if (!to.variable()) throw new IllegalArgumentException(to + " has a density of its own");
-        to.requireWhole(cols);
+        to.blocks(cols);
         SparseRows codec = (SparseRows) Codec.of(to);
         byte[][] packed = new byte[rows][];
         each(r -> {

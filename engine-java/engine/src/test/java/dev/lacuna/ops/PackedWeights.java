@@ -73,7 +73,7 @@ final class PackedWeights {
 
     /** Masks of every density, none and all included, over random bytes. */
     private static Tensor sparse(Format format, int rows, int cols, Arena arena, RandomGenerator random, boolean whole) {
-        if (cols <= 0 || cols % format.group() != 0) format.rowBytes(cols);
+        if (cols <= 0) format.rowBytes(cols);
         ByteBuffer[] packed = new ByteBuffer[rows];
         long at = format.variable() ? 8L * (rows + 1) : 0;
         long size = at;
@@ -92,7 +92,7 @@ final class PackedWeights {
     }
 
     private static ByteBuffer sparse(Format format, int cols, RandomGenerator random, boolean whole) {
-        ByteBuffer row = ByteBuffer.allocate(8 * cols + 64).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer row = ByteBuffer.allocate(8 * cols + 1024).order(ByteOrder.LITTLE_ENDIAN);
         boolean own = format.rowHeader() == 0;
         float unit = (float) (4.0 / (1 << format.bits()));
         if (!own) row.putFloat(whole ? 1 : unit * random.nextFloat(0.5f, 1.5f));

@@ -73,6 +73,11 @@ final class PlainUnpack {
 
     /** Rows under masks, a word of 64 values at a time. */
     private static void sparse(Format format, MemorySegment w, long at, int n, float[] to, int toAt) {
+        if (n % format.group() != 0) {
+            // the last group has padding, for which there is no room
+            Codec.of(format).decode(w, at, to, toAt, n);
+            return;
+        }
         boolean own = format.rowHeader() == 0;
         float d = own ? 0 : w.get(FLOAT, at);
         long p = at + format.rowHeader();

@@ -10,6 +10,7 @@ import static dev.lacuna.kernels.cpu.Lanes.unsigned;
 import static dev.lacuna.kernels.cpu.PlainUnpack.byteOf;
 import static dev.lacuna.kernels.cpu.PlainUnpack.half;
 
+import dev.lacuna.tensor.Codec;
 import dev.lacuna.tensor.Format;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -79,6 +80,11 @@ final class VectorUnpack {
 
     /** Rows under masks: a register of stored values is expanded to where its bits of the mask are. */
     private static void sparse(Format format, MemorySegment w, long at, int n, float[] to, int toAt) {
+        if (n % format.group() != 0) {
+            // the last group has padding, for which there is no room
+            Codec.of(format).decode(w, at, to, toAt, n);
+            return;
+        }
         boolean own = format.rowHeader() == 0;
         float d = own ? 0 : w.get(PlainUnpack.FLOAT, at);
         long p = at + format.rowHeader();

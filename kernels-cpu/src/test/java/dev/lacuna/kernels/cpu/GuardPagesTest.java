@@ -106,8 +106,8 @@ class GuardPagesTest {
 
     private void block() {
         Format format = Format.ALL.get(random.nextInt(Format.ALL.size()));
-        int dim = format.group() == 1 ? size() : format.group() * (1 + random.nextInt(format.group() == 256 ? 2 : 5));
-        int width = format.group() == 1 ? size() : format.group() * (1 + random.nextInt(format.group() == 256 ? 2 : 5));
+        int dim = format.group() == 1 || format.pads() ? size() : format.group() * (1 + random.nextInt(format.group() == 256 ? 2 : 5));
+        int width = format.group() == 1 || format.pads() ? size() : format.group() * (1 + random.nextInt(format.group() == 256 ? 2 : 5));
         boolean packs = format.kind() != Format.Kind.FLOAT && random.nextInt(4) > 0;
         InputPolicy policy = packs ? InputPolicy.I8 : InputPolicy.F32;
         int heads = 1 + random.nextInt(6);
@@ -117,7 +117,7 @@ class GuardPagesTest {
         int seqs = 1 + random.nextInt(3);
         Limits limits = new Limits(8 + random.nextInt(60), seqs, 3, 4);
         // what reads the mixed heads has columns of its own format
-        Format output = format.group() == 1 || heads * size % format.group() == 0 ? format : Format.F16;
+        Format output = format.group() == 1 || format.pads() || heads * size % format.group() == 0 ? format : Format.F16;
         InputPolicy mixedPolicy = output.kind() == Format.Kind.FLOAT ? InputPolicy.F32 : policy;
         KvType type = KvType.values()[random.nextInt(3)];
         try (KvPool kv = ops.kv(new KvSpec(new int[]{kvHeads}, size, type), 1 + seqs * 4)) {
