@@ -6,8 +6,8 @@
 #define EACH_GATHERED(CALL) CALL(F32) CALL(F16) CALL(BF16) CALL(Q8_0) CALL(Q4_0) CALL(I8_ROW) CALL(I4_GROUP)
 /** Activation rows that meet an unpacked weight together. */
 #define TOGETHER 4
-/** Rows that are asked for ahead. */
-#define AHEAD 3
+/** Rows that are added up together while as many are asked for ahead. */
+#define RUNS 4
 #define LINE 64
 
 /** Where the integers of block b begin, and what they are scaled with and counted from. */
@@ -23,6 +23,9 @@ INLINE float half_of(const uint8_t *p) {
     return _cvtsh_ss(h);
 }
 
+/** Groups hold 1, 2 or 4 blocks: divisions would cost more than the rest. */
+INLINE int shift_of(int group) { return group == 128 ? 2 : group == 64; }
+
 INLINE scaled scaled_at(int f, int group, const uint8_t *row, int64_t b) {
     scaled s = { row + 4 + BLOCK * b, 1, 128 };
     switch (f) {
@@ -37,11 +40,10 @@ INLINE scaled scaled_at(int f, int group, const uint8_t *row, int64_t b) {
         break;
     }
     case I4_GROUP: {
-        int64_t per = group / BLOCK;
-        const uint8_t *p = row + b / per * (5 + group / 2);
+        const uint8_t *p = row + (b >> shift_of(group)) * (5 + group / 2);
         memcpy(&s.d, p, 4);
         s.zero = (int8_t)p[4];
-        s.codes = p + 5 + b % per * 16;
+        s.codes = p + 5 + (b & ((1 << shift_of(group)) - 1)) * 16;
         break;
     }
     }
@@ -178,17 +180,22 @@ int32_t KERNEL(rows)(const void *arguments, int64_t from, int64_t to, void *scra
 /** Adds n rows, a constant, to blocks from .. to of all sums, weighted. */
 INLINE void add_rows(int f, int n, const struct gather_args *a, int64_t j, int64_t from, int64_t to) {
     const uint8_t *w[n];
-    UNROLL for (int i = 0; i < n; i++) w[i] = row_at(&a->w, a->active[j + i]);
+    F x[n];
+    int64_t rows = a->rows;
+    UNROLL for (int i = 0; i < n; i++) {
+        w[i] = row_at(&a->w, a->active[j + i]);
+        x[i] = f_set(a->x.floats[j + i] * scale_of(f, w[i]));
+    }
     for (int64_t b = from; b < to; b++) {
         F v[n][2];
         UNROLL for (int i = 0; i < n; i++) values_at(f, (int)a->w.group, w[i], b, v[i]);
-        for (int64_t r = 0; r < a->rows; r++) {
+        for (int64_t r = 0; r < rows; r++) {
             float *y = a->y.floats + r * a->y.padded + BLOCK * b;
             F low = f_load(y), high = f_load(y + LANES);
             UNROLL for (int i = 0; i < n; i++) {
-                F x = f_set(a->x.floats[r * a->x.padded + j + i] * scale_of(f, w[i]));
-                low = f_fma(x, v[i][0], low);
-                high = f_fma(x, v[i][1], high);
+                F factor = rows == 1 ? x[i] : f_set(a->x.floats[r * a->x.padded + j + i] * scale_of(f, w[i]));
+                low = f_fma(factor, v[i][0], low);
+                high = f_fma(factor, v[i][1], high);
             }
             f_store(y, low);
             f_store(y + LANES, high);
@@ -203,7 +210,7 @@ INLINE int64_t block_at(int f, int group, int64_t b) {
     case F16: case BF16: return 64 * b;
     case Q8_0: return 34 * b;
     case Q4_0: return 18 * b;
-    case I4_GROUP: return b / (group / BLOCK) * (5 + group / 2) + b % (group / BLOCK) * 16;
+    case I4_GROUP: return (b >> shift_of(group)) * (5 + group / 2) + (b & ((1 << shift_of(group)) - 1)) * 16;
     default: return 4 + 32 * b;
     }
 }
@@ -211,14 +218,14 @@ INLINE int64_t block_at(int f, int group, int64_t b) {
 #define ADD(f)                                                                                                                                       \
     static void add_##f(const struct gather_args *a, int64_t from, int64_t to) {                                                                     \
         int64_t first = block_at(f, (int)a->w.group, from), last = block_at(f, (int)a->w.group, to), j = 0;                                          \
-        for (; j + 2 <= a->count; j += 2) {                                                                                                          \
-            for (int64_t k = j + 2 * AHEAD; k < j + 2 * AHEAD + 2 && k < a->count; k++) {                                                            \
+        for (; j + RUNS <= a->count; j += RUNS) {                                                                                                          \
+            for (int64_t k = j + RUNS; k < j + 2 * RUNS && k < a->count; k++) {                                                            \
                 const uint8_t *w = row_at(&a->w, a->active[k]);                                                                                      \
                 ask_for(w + first, w + last);                                                                                                        \
             }                                                                                                                                        \
-            add_rows(f, 2, a, j, from, to);                                                                                                          \
+            add_rows(f, RUNS, a, j, from, to);                                                                                                          \
         }                                                                                                                                            \
-        if (j < a->count) add_rows(f, 1, a, j, from, to);                                                                                            \
+        for (; j < a->count; j++) add_rows(f, 1, a, j, from, to);                                                                                            \
     }
 EACH_GATHERED(ADD)
 

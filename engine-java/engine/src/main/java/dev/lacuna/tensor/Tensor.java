@@ -69,7 +69,8 @@ public record Tensor(String name, Format format, int rows, int cols, MemorySegme
      * @throws IllegalArgumentException if a row's mask is not what its format or its length says
      */
     public void check() {
-        if (!(Codec.of(format) instanceof SparseRows codec)) return;
+        if (format.kind() != Format.Kind.SPARSE) return;
+        SparseRows codec = (SparseRows) Codec.of(format);
         each(r -> {
             String wrong = codec.wrong(data, offset(r), cols, offset(r + 1) - offset(r));
             if (!wrong.isEmpty()) throw new IllegalArgumentException("tensor " + name + ", row " + r + " of " + format + ": " + wrong);
