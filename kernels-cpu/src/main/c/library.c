@@ -24,7 +24,7 @@ EXPORT int32_t lacuna_runs(int32_t tier) {
     // clang's list has no f16c
     unsigned eax, ebx, ecx = 0, edx;
     __get_cpuid(1, &eax, &ebx, &ecx, &edx);
-    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && (ecx & bit_F16C);
+    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("fma") && (ecx & bit_F16C);
     switch (tier) {
     case 0: return avx2;
     case 1:
@@ -36,7 +36,7 @@ EXPORT int32_t lacuna_runs(int32_t tier) {
 
 #define TABLE(t)                                                                                                                                     \
     static const struct kernels table_##t = { pack_##t, product_##t, gated_##t,    embed_##t, norm_##t,   rope_##t,                                   \
-                                              attend_##t, activate_##t, quantize_##t, best_##t,  unpack_##t };
+                                              attend_##t, activate_##t, quantize_##t, best_##t,  unpack_##t, rows_##t,  columns_##t };
 TABLE(avx2)
 TABLE(avx512)
 

@@ -109,6 +109,10 @@ INLINE void panel_rows(int two, int min, int n, int32_t factor, const panel_bloc
 #define DIRECT_ROWS_I8_ROW(n) DIRECT_CALL(I8_ROW, n)
 #define DIRECT_ROWS_I8_GROUP(n) DIRECT_CALL(I8_GROUP, n)
 #define DIRECT_ROWS_I4_GROUP(n) DIRECT_CALL(I4_GROUP, n)
+#define DIRECT_ROWS_I8_24(n) DIRECT_CALL(I8_24, n)
+#define DIRECT_ROWS_I4_24(n) DIRECT_CALL(I4_24, n)
+#define DIRECT_ROWS_I8_BITMASK(n) DIRECT_CALL(I8_BITMASK, n)
+#define DIRECT_ROWS_I4_BITMASK(n) DIRECT_CALL(I4_BITMASK, n)
 EACH_BLOCK_FORMAT(DIRECT)
 
 #define PANEL(name)                                                                                                                                  \
@@ -145,7 +149,7 @@ static void eight_bits(const struct weight *w, const struct act *x, const int32_
     int f = (int)w->format;
     if (rows <= MANY) {
         for (int64_t t = from; t < to; t++) {
-            const uint8_t *tile = w->data + t * w->tile_bytes;
+            const uint8_t *tile = tile_at(w, t);
             float *out = y + (t - from) * LANES;
             switch (f) {
 #define CASE(f) case f: direct_##f(w, tile, x, index, rows, out, stride); break;
@@ -159,7 +163,7 @@ static void eight_bits(const struct weight *w, const struct act *x, const int32_
     int32_t factor = SHIFTED(f);
     for (int64_t first = from; first < to; first += PANEL_TILES) {
         int64_t n = to - first < PANEL_TILES ? to - first : PANEL_TILES;
-        for (int64_t t = 0; t < n; t++) unpack_panel(w, w->data + (first + t) * w->tile_bytes, panel + t * blocks);
+        for (int64_t t = 0; t < n; t++) unpack_panel(w, tile_at(w, first + t), panel + t * blocks);
         for (int64_t r = 0; r < rows; r += MANY) {
             int64_t some = rows - r < MANY ? rows - r : MANY;
             for (int64_t t = 0; t < n; t++) {
@@ -234,7 +238,7 @@ FLOATS(BF16)
 static void floats(const struct weight *w, const struct act *x, const int32_t *index, int64_t rows, int64_t from, int64_t to, float *y,
                    int64_t stride, float *panel) {
     for (int64_t t = from; t < to; t++) {
-        const uint8_t *tile = w->data + t * w->tile_bytes;
+        const uint8_t *tile = tile_at(w, t);
         float *out = y + (t - from) * LANES;
         switch (w->format) {
         case F32: floats_F32(tile, w->cols, x, index, rows, out, stride); break;

@@ -5,7 +5,7 @@
 
 /** One row of a placed matrix as floats, [cols padded to 32]. */
 static void table_row(const struct weight *w, int64_t row, float *to) {
-    const uint8_t *tile = w->data + row / LANES * w->tile_bytes;
+    const uint8_t *tile = tile_at(w, row / LANES);
     int lane = (int)(row % LANES);
     int group = (int)w->group;
     int64_t cols = w->cols;

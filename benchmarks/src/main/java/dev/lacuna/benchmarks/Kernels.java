@@ -139,7 +139,7 @@ public class Kernels {
     public static class Product {
         /** Packing of the weights. */
         @Param({"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K", "I8_ROW", "I4_GROUP_32",
-                "I4_GROUP_128"})
+                "I4_GROUP_128", "I8_24", "I4_24_64", "I4_24_128", "I8_BITMASK", "I4_BITMASK_64", "I4_BITMASK_128"})
         public String format = "Q4_0";
         /** Inputs of packed formats: i8 or f32. */
         @Param("i8")
@@ -171,7 +171,7 @@ public class Kernels {
             }
             Tensor packed = floats.as(to, o.arena);
             InputPolicy policy = (input.equals("f32") ? InputPolicy.F32 : InputPolicy.I8).fit(List.of(packed));
-            bytes = to.bytes(out, in);
+            bytes = packed.data().byteSize();
             long copies = Math.max(1, (((long) stream << 20) + bytes - 1) / bytes);
             weights.clear();
             for (long c = 0; c < copies; c++) {

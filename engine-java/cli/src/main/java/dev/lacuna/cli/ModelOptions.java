@@ -39,7 +39,7 @@ final class ModelOptions {
     @Nullable
     String isa;
 
-    @Option(names = "--weights", paramLabel = "FORMAT", description = "Re-encode the matrices at load: F32, F16, BF16, Q8_0, Q4_0, ...")
+    @Option(names = "--weights", paramLabel = "FORMAT", description = "Re-encode the matrices at load: F32, F16, BF16, Q8_0, Q4_0, ...; I8_24, I4_24_64 keep two of each four, I8_BITMASK, I4_BITMASK_64 the largest 40 %% of each row.")
     @Nullable
     String weights;
 
@@ -69,6 +69,17 @@ final class ModelOptions {
     Lacuna open(Console console, String model, int leastContext) {
         Options options = options(console);
         return open(console, model, context > 0 ? options : options.withContext(leastContext));
+    }
+
+    /** The same, with the weights as the file has them. */
+    Lacuna openAsStored(Console console, String model, int leastContext) {
+        Options options = options(console).withWeights(null);
+        return open(console, model, context > 0 ? options : options.withContext(leastContext));
+    }
+
+    /** Whether the weights are re-encoded. */
+    boolean reencodes() {
+        return weights != null;
     }
 
     private static Lacuna open(Console console, String model, Options options) {

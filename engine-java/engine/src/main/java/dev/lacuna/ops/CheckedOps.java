@@ -110,6 +110,7 @@ public final class CheckedOps implements Ops {
             }
         }
         if (uses.contains(Use.ROWS) || uses.contains(Use.COLUMNS)) gathered(tensors, policy, uses);
+        tensors.forEach(Tensor::check);
         List<Weight> weights = ops.place(tensors, policy, uses);
         placed.addAll(weights);
         for (Weight w : weights) {

@@ -46,7 +46,7 @@ final class ReferenceOps implements Ops {
         }
 
         void decode(int row, float[] to) {
-            Codec.of(tensor.format()).decode(tensor.data(), row * tensor.format().rowBytes(tensor.cols()), to, 0, tensor.cols());
+            Codec.of(tensor.format()).decode(tensor.data(), tensor.offset(row), to, 0, tensor.cols());
         }
     }
 

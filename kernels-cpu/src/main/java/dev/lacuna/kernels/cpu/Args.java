@@ -74,9 +74,21 @@ final class Args {
     }
 
     Args weight(NativeWeight w, @Nullable NativeValues bias) {
-        memory(w.data(), Math.multiplyExact(w.tiles(), w.tileBytes()), 64);
+        long bytes = w.packing().variable() && w.tileBytes() == 0 ? w.data().byteSize() : Math.multiplyExact(w.tiles(), w.tileBytes());
+        memory(w.data(), bytes, 64);
         number(w.rows()).number(w.cols()).number(w.packing().code()).number(w.packing().group()).number(w.tileBytes());
         return bias == null ? none() : values(bias, w.rows());
+    }
+
+    /**
+     * A weight whose rows lie one by one.
+     *
+     * @param outputs of the operation, to which the bias belongs
+     */
+    Args rows(NativeRows w, @Nullable NativeValues bias, int outputs) {
+        memory(w.data(), Math.multiplyExact(w.rows(), w.stride()), 64);
+        number(w.rows()).number(w.cols()).number(w.packing().code()).number(w.packing().group()).number(w.stride());
+        return bias == null ? none() : values(bias, outputs);
     }
 
     Args noWeight() {

@@ -83,8 +83,7 @@ final class Products {
         // the loops take 4 rows at a time; results of rows past the end are never read
         int need = (to - from + 3) / 4 * 4 * stride;
         if (tile.v.length < need) tile.v = new float[need];
-        long bytes = w.format().rowBytes(w.cols());
-        for (int o = from; o < to; o++) kernels.unpack(w.format(), w.data(), o * bytes, w.cols(), tile.v, (o - from) * stride);
+        for (int o = from; o < to; o++) kernels.unpack(w.format(), w.data(), w.at(o), w.cols(), tile.v, (o - from) * stride);
         tile.of = w;
         tile.from = from;
         tile.to = to;

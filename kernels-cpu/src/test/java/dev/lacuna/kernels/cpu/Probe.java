@@ -15,6 +15,7 @@ import dev.lacuna.ops.Workspace;
 import dev.lacuna.tensor.Codec;
 import dev.lacuna.tensor.Format;
 import dev.lacuna.tensor.Tensor;
+import dev.lacuna.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
@@ -77,13 +78,15 @@ final class Probe {
             for (Format format : Format.ALL) {
                 int cols = 768;
                 int outs = 8;
-                MemorySegment data = arena.allocate(format.bytes(outs, cols));
-                for (int o = 0; o < outs; o++) Codec.of(format).encode(gaussian(random, cols), 0, cols, data, o * format.rowBytes(cols));
+                MemorySegment floats = arena.allocate(4L * outs * cols);
+                Codec.of(Format.F32).encode(gaussian(random, outs * cols), 0, outs * cols, floats, 0);
+                Tensor packed = new Tensor("w", Format.F32, outs, cols, floats).as(format, arena);
+                MemorySegment data = packed.data();
                 float[] w = new float[outs * cols];
                 float[] v = new float[outs * cols];
                 for (int o = 0; o < outs; o++) {
-                    plain.unpack(format, data, o * format.rowBytes(cols), cols, w, o * cols);
-                    vector.unpack(format, data, o * format.rowBytes(cols), cols, v, o * cols);
+                    plain.unpack(format, data, packed.offset(o), cols, w, o * cols);
+                    vector.unpack(format, data, packed.offset(o), cols, v, o * cols);
                 }
                 near(format + " unpacked", w, v, w.length);
                 float[] x = gaussian(random, 7 * cols);
