@@ -131,8 +131,8 @@ public final class KernelCalls implements NativeMemory {
                 Map.Entry<Long, Long> in = pieces.floorEntry(value[i]);
                 if (in != null && value[i] < in.getKey() + in.getValue()) add(in.getKey(), in.getValue(), numbers);
             }
-            // the file's rows are nobody's piece
-            if (packs) add(value[0], value[2] * value[4], numbers);
+            // the file's rows are nobody's piece; where they differ in length, the offset of their end comes after those of their beginnings
+            if (packs) add(value[0], value[2] > 0 ? value[2] * value[4] : offset(value[0], value[4]), numbers);
             head.putInt(kernel).putInt(tier).putLong(from).putLong(to).putInt(SLOTS).putInt(memory.size());
             for (int i = 0; i < SLOTS; i++) {
                 Long base = packs && i == 0 ? Long.valueOf(value[0]) : pieces.floorKey(value[i]);
@@ -141,6 +141,10 @@ public final class KernelCalls implements NativeMemory {
                 head.putInt(inside ? piece : NUMBER).putLong(inside ? value[i] - base : value[i]);
             }
             head.putInt(SCRATCH).putLong(pieces.get(scratch));
+        }
+
+        private static long offset(long table, long row) {
+            return MemorySegment.ofAddress(table).reinterpret((row + 1) * Long.BYTES).get(ValueLayout.JAVA_LONG_UNALIGNED, row * Long.BYTES);
         }
 
         private void add(long at, long bytes, Map<Long, Integer> numbers) {
