@@ -1,23 +1,11 @@
 // Products: every sum is over one row's columns in one order, however many rows and tiles share the work.
 #include "product.h"
 #include "functions.h"
+#include "tiles.h"
+
+#ifndef BASE // a tier that differs in few products takes the others from the tier that it is built on
 
 // ---- 8-bit activations: integer sums of 32 columns, scaled and added in single precision
-
-/** What the products of a block are scaled with, for one activation row. */
-typedef struct {
-    const int8_t *codes;
-    const float *d;
-    const float *s;
-    const int32_t *n;
-} x_row;
-
-INLINE x_row x_at(const struct act *x, int64_t row) {
-    const int8_t *p = x->codes + row * x->bytes;
-    const float *d = (const float *)(p + x->padded);
-    int64_t blocks = x->padded / BLOCK;
-    return (x_row){ p, d, d + blocks, (const int32_t *)(d + 2 * blocks) };
-}
 
 /** Adds a block's products to sum; factor is what the negated sums of codes count, 1 << shift or 0. */
 INLINE F add_block(int two, int min, int32_t factor, const I w[8], F d, F d2, F m, const x_row *x, int64_t b, F sum) {
@@ -140,8 +128,9 @@ static void unpack_panel(const struct weight *w, const uint8_t *tile, panel_bloc
     switch (w->format) { EACH_BLOCK_FORMAT(UNPACK) }
 }
 
-static void eight_bits(const struct weight *w, const struct act *x, const int32_t *index, int64_t rows, int64_t from, int64_t to, float *y,
-                       int64_t stride, panel_block *panel) {
+void KERNEL(eight_bits)(const struct weight *w, const struct act *x, const int32_t *index, int64_t rows, int64_t from, int64_t to, float *y,
+                        int64_t stride, void *scratch) {
+    panel_block *panel = scratch;
     int f = (int)w->format;
     if (rows <= MANY) {
         for (int64_t t = from; t < to; t++) {
@@ -231,8 +220,9 @@ FLOATS(BF16)
         for (int64_t b = 0; b < blocks; b++) values(f, unpack_block(f, group, tile, b), (float(*)[LANES])(to + b * BLOCK * LANES));                  \
         break;
 
-static void floats(const struct weight *w, const struct act *x, const int32_t *index, int64_t rows, int64_t from, int64_t to, float *y,
-                   int64_t stride, float *panel) {
+void KERNEL(floats)(const struct weight *w, const struct act *x, const int32_t *index, int64_t rows, int64_t from, int64_t to, float *y,
+                    int64_t stride, void *scratch) {
+    float *panel = scratch;
     for (int64_t t = from; t < to; t++) {
         const uint8_t *tile = w->data + t * w->tile_bytes;
         float *out = y + (t - from) * LANES;
@@ -251,10 +241,17 @@ static void floats(const struct weight *w, const struct act *x, const int32_t *i
     }
 }
 
+#endif
+
 void KERNEL(multiply)(const struct weight *w, const struct act *x, const int32_t *index, int64_t rows, int64_t from, int64_t to, float *y,
                       int64_t stride, void *scratch) {
-    if (x->input == IN_I8) eight_bits(w, x, index, rows, from, to, y, stride, scratch);
-    else floats(w, x, index, rows, from, to, y, stride, scratch);
+    if (x->input == IN_BF16) KERNEL(brains)(w, x, index, rows, from, to, y, stride, scratch);
+    else if (x->input == IN_F32) ON_BASE(floats)(w, x, index, rows, from, to, y, stride, scratch);
+    else if (!long_sums(w, x)) ON_BASE(eight_bits)(w, x, index, rows, from, to, y, stride, scratch);
+#ifdef TILES
+    else if (fits_tiles(w, x, rows)) KERNEL(tiled_codes)(w, x, index, rows, from, to, y, stride, scratch);
+#endif
+    else ON_BASE(longs)(w, x, index, rows, from, to, y, stride, scratch);
 }
 
 /** Parts are tiles. */

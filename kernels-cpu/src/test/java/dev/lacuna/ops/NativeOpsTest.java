@@ -1,11 +1,9 @@
 package dev.lacuna.ops;
 
-import static org.junit.jupiter.api.Assumptions.abort;
-
-import dev.lacuna.kernels.cpu.CpuProvider;
+import dev.lacuna.kernels.cpu.TestedLibraries;
 import org.junit.jupiter.api.Nested;
 
-/** The C kernels of every tier that the processor has. */
+/** The C kernels of every tier that the processor has; AMX everywhere, with tiles in memory where the processor has none. */
 class NativeOpsTest {
     /** What every x86-64 processor of the last ten years has. */
     @Nested
@@ -23,6 +21,22 @@ class NativeOpsTest {
         }
     }
 
+    /** With products of bfloat16 beside. */
+    @Nested
+    class Avx512Bf16 extends Tier {
+        Avx512Bf16() {
+            super("avx512bf16");
+        }
+    }
+
+    /** With tiles beside. */
+    @Nested
+    class Amx extends Tier {
+        Amx() {
+            super("amx");
+        }
+    }
+
     abstract static class Tier extends OpsConformance {
         private final String isa;
 
@@ -32,10 +46,7 @@ class NativeOpsTest {
 
         @Override
         protected Ops open(int threads) {
-            CpuProvider provider = new CpuProvider();
-            OpsProvider.Tier tier = provider.tiers().getFirst();
-            if (!tier.runnable() || !tier.detail().contains(isa)) abort("no C kernels for " + isa + " here: " + tier);
-            return provider.open("native", new OpsOptions(threads, "native", isa, true));
+            return TestedLibraries.open(isa, threads);
         }
     }
 }

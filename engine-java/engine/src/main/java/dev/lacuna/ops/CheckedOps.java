@@ -103,9 +103,9 @@ public final class CheckedOps implements Ops {
                     tensors.getFirst().name(),
                     cols);
             boolean floats = t.format().kind() == Format.Kind.FLOAT;
-            if (floats && !policy.equals(InputPolicy.F32)) {
+            if (floats && !policy.takesFloats()) {
                 throw new UnsupportedKernelException(
-                        t.name() + " is " + t.format() + ": float formats take F32 activations, not " + policy);
+                        t.name() + " is " + t.format() + ": float formats take F32 or BF16 activations, not " + policy);
             }
         }
         List<Weight> weights = ops.place(tensors, policy, uses);
@@ -291,6 +291,11 @@ public final class CheckedOps implements Ops {
     @Override
     public List<Decision> decisions() {
         return ops.decisions();
+    }
+
+    @Override
+    public InputPolicy inputs() {
+        return ops.inputs();
     }
 
     @Override

@@ -36,9 +36,15 @@ public final class CpuProvider implements OpsProvider {
         String why = missing();
         String noNative = NativeLibrary.missing();
         return List.of(
-                new Tier(NATIVE, 300, noNative, noNative == null ? "C, " + String.join(", ", NativeLibrary.get().isas()) : "C"),
+                new Tier(NATIVE, 300, noNative, noNative == null ? detail(NativeLibrary.get()) : "C"),
                 new Tier(VECTOR, 200, why, why == null ? "Vector API, " + Lanes.BITS + " bits" : "Vector API"),
                 new Tier(PLAIN, 100, null, "plain Java"));
+    }
+
+    private static String detail(NativeLibrary library) {
+        StringBuilder s = new StringBuilder("C, ").append(String.join(", ", library.isas()));
+        library.refused().forEach((isa, why) -> s.append("; not ").append(isa).append(": ").append(why));
+        return s.toString();
     }
 
     @Override
@@ -72,6 +78,8 @@ public final class CpuProvider implements OpsProvider {
 
     private static String isa(NativeLibrary library, OpsOptions options) {
         String isa = options.isa() == null ? library.isas().getLast() : options.isa();
+        String refused = library.refused().get(isa);
+        if (refused != null) throw new UnsupportedKernelException("kernels for '" + isa + "' cannot run here: " + refused);
         if (!library.isas().contains(isa)) {
             throw new UnsupportedKernelException("the processor or the library has no '" + isa + "', it has " + library.isas());
         }

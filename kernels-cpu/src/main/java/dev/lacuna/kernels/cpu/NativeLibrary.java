@@ -14,8 +14,11 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -24,9 +27,12 @@ import org.jspecify.annotations.Nullable;
  * deleted at once. System property {@code lacuna.native.library} names another build of it, such as one with sanitizers.
  */
 final class NativeLibrary implements NativeMemory {
-    private static final int VERSION = 1;
+    private static final int VERSION = 2;
     /** Tiers by number, each a superset of the one before. */
-    static final List<String> ISAS = List.of("avx2", "avx512");
+    static final List<String> ISAS = List.of("avx2", "avx512", "avx512bf16", "amx");
+    /** What a processor has to have for each. */
+    private static final List<String> NEEDS = List.of("AVX2, FMA and F16C", "AVX-512 F, BW, DQ, VL and VNNI", "AVX-512 BF16",
+            "AMX tiles, INT8 and BF16");
 
     private static final class Loaded {
         static final Result RESULT = load();
@@ -42,6 +48,7 @@ final class NativeLibrary implements NativeMemory {
     private final MethodHandle unmap;
     private final MethodHandle forget;
     private final List<String> isas = new ArrayList<>();
+    private final Map<String, String> refused = new LinkedHashMap<>();
 
     private NativeLibrary(SymbolLookup symbols) {
         this.symbols = symbols;
@@ -56,8 +63,20 @@ final class NativeLibrary implements NativeMemory {
         int found = (int) call(version);
         if (found != VERSION) throw new IllegalStateException("the native library has interface " + found + ", not " + VERSION);
         for (int i = 0; i < ISAS.size(); i++) {
-            if ((int) call(runs, i) != 0) isas.add(ISAS.get(i));
+            String why = switch ((int) call(runs, i)) {
+                case 1 -> NativeSelfTest.failure(this, ISAS.get(i));
+                case 0 -> "the processor has no " + NEEDS.get(i);
+                default -> "the system does not let this process use " + NEEDS.get(i);
+            };
+            if (why == null) isas.add(ISAS.get(i));
+            else
+                refused.put(ISAS.get(i), why);
         }
+    }
+
+    /** Another build than that of the process, for tests. */
+    static NativeLibrary at(Path file) {
+        return new NativeLibrary(SymbolLookup.libraryLookup(file, Arena.global()));
     }
 
     private static FunctionDescriptor longs(int n) {
@@ -101,9 +120,7 @@ final class NativeLibrary implements NativeMemory {
     private static Result result(@Nullable SymbolLookup symbols) {
         if (symbols == null) return new Result(null, "this jar was built without C kernels: install gcc and cmake and build it again");
         NativeLibrary library = new NativeLibrary(symbols);
-        return library.isas.isEmpty()
-                ? new Result(null, "the C kernels need a processor with AVX2, FMA and F16C")
-                : new Result(library, "");
+        return library.isas.isEmpty() ? new Result(null, "of the C kernels none runs: " + library.refused) : new Result(library, "");
     }
 
     /** The jar's library, or null if it has none. */
@@ -134,6 +151,11 @@ final class NativeLibrary implements NativeMemory {
     /** The tiers that run here, best last. */
     List<String> isas() {
         return List.copyOf(isas);
+    }
+
+    /** Why the other tiers do not run here. */
+    Map<String, String> refused() {
+        return Collections.unmodifiableMap(refused);
     }
 
     /** The table of a tier's kernels. */

@@ -23,6 +23,7 @@ final class Scratch {
         CpuWeight of;
         int from;
         int to;
+        boolean brain;
     }
 
     /** Room for rows of up to {@code cols} values. */
