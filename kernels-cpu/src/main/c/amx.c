@@ -141,19 +141,13 @@ void tiled_brains(const uint8_t *pairs_of_columns, int tiles, int64_t pairs, con
 
 void *ON_BASE(long_tiles)(const struct weight *w, int64_t run, int64_t from, int64_t n, void *scratch, long_tile *to);
 
-INLINE int32_t off_of(const int32_t *n, int64_t count) {
-    int32_t sum = 0;
-    for (int64_t i = 0; i < count; i++) sum += n[i];
-    return sum;
-}
-
 /** One run, one scale: whole numbers to the end. */
 static void whole_rows(const panel *w, const long_tile *tile, int32_t factor, int64_t blocks, const struct act *x, const int32_t *index, int64_t rows,
                        float *y, int64_t stride, room *s) {
     sums(0, w, x, index, rows, s);
     for (int64_t r = 0; r < rows; r++) {
         x_row row = x_at(x, index[r]);
-        I off = i_set(off_of(row.n, 2 * blocks) * factor);
+        I off = i_set(run_sum(&row, 0, blocks) * factor);
         F d = f_set(row.d[0]);
         for (int k = 0; k < w->tiles; k++) {
             I all = i_add(i_load(s->sums[r / 16][k] + r % 16 * LANES), off);
@@ -175,7 +169,7 @@ static void runs(const panel *w, const long_tile *tile, int one, int32_t factor,
         store(s->run[0], s->run[1]);
         for (int64_t r = 0; r < rows; r++) {
             x_row row = x_at(x, index[r]);
-            int32_t off = off_of(row.n + 2 * b, 2 * (end - b));
+            int32_t off = run_sum(&row, b, end);
             F d = f_set(row.d[b]);
             for (int k = 0; k < w->tiles; k++) {
                 float *at = y + r * stride + k * LANES;

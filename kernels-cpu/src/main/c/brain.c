@@ -31,17 +31,17 @@ static void pairs_of(const struct weight *w, const uint8_t *tile, uint8_t *to) {
 
 /** n rows with some tiles, both constants. */
 INLINE void brain_rows(int n, int tiles, const uint8_t *panel, int64_t pairs, const struct act *x, const int32_t *index, float *y, int64_t stride) {
-    const int8_t *row[n];
+    const int8_t *row[MANY];
     UNROLL for (int t = 0; t < n; t++) row[t] = x->codes + index[t] * x->bytes;
 #ifdef TILES
     // the order of tdpbf16ps: first and second columns apart within 32
-    F sum[n][tiles];
+    F sum[MANY][2];
     UNROLL for (int t = 0; t < n; t++) UNROLL for (int k = 0; k < tiles; k++) sum[t][k] = f_zero();
     for (int64_t p = 0; p < pairs; p += LANES) {
-        F first[n][tiles], second[n][tiles];
+        F first[MANY][2], second[MANY][2];
         UNROLL for (int t = 0; t < n; t++) UNROLL for (int k = 0; k < tiles; k++) first[t][k] = second[t][k] = f_zero();
         for (int i = 0; i < LANES; i++) {
-            I w[tiles];
+            I w[2];
             UNROLL for (int k = 0; k < tiles; k++) w[k] = i_load(panel + 64 * (k * pairs + p + i));
             UNROLL for (int t = 0; t < n; t++) {
                 I v = i_four(row[t] + 4 * (p + i));
@@ -58,14 +58,16 @@ INLINE void brain_rows(int n, int tiles, const uint8_t *panel, int64_t pairs, co
 #else
     for (int64_t from = 0; from < pairs; from += CHUNK) {
         int64_t to = from + CHUNK < pairs ? from + CHUNK : pairs;
-        F sum[n][tiles];
+        F sum[MANY][2];
         UNROLL for (int t = 0; t < n; t++) UNROLL for (int k = 0; k < tiles; k++) sum[t][k] = f_zero();
-        for (int64_t p = from; p < to; p++) {
-            I w[tiles];
-            UNROLL for (int k = 0; k < tiles; k++) w[k] = i_load(panel + 64 * (k * pairs + p));
-            UNROLL for (int t = 0; t < n; t++) {
-                I v = i_four(row[t] + 4 * p);
-                UNROLL for (int k = 0; k < tiles; k++) sum[t][k] = f_dot_brain(sum[t][k], w[k], v);
+        for (int64_t p = from; p < to; p += 4) {
+            UNROLL for (int i = 0; i < 4; i++) {
+                I w[2];
+                UNROLL for (int k = 0; k < tiles; k++) w[k] = i_load(panel + 64 * (k * pairs + p + i));
+                UNROLL for (int t = 0; t < n; t++) {
+                    I v = i_four(row[t] + 4 * (p + i));
+                    UNROLL for (int k = 0; k < tiles; k++) sum[t][k] = f_dot_brain(sum[t][k], w[k], v);
+                }
             }
         }
         UNROLL for (int t = 0; t < n; t++) {

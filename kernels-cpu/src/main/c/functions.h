@@ -141,6 +141,10 @@ INLINE void pack_row(const struct act *x, int64_t row, const float *v) {
             pack_codes(x, row, b, f_load_some(at, n), n > LANES ? f_load_some(at + LANES, n - LANES) : f_zero(), bits);
         }
     }
+    const int32_t *n = (const int32_t *)(x->codes + row * x->bytes + x->padded) + 2 * blocks;
+    int32_t *before = (int32_t *)n + 2 * blocks;
+    before[0] = 0;
+    for (int64_t b = 0; b < blocks; b++) before[b + 1] = before[b] + n[2 * b] + n[2 * b + 1];
 }
 
 #endif

@@ -21,8 +21,9 @@ enum cache { KV_F32, KV_F16, KV_I8 };
 
 /**
  * An activation, row-major. As floats: [rows x stride]. As bytes: rows of `bytes` bytes, each the codes [padded], then for each block of 32 the scale
- * d, d times the sum of the codes (both F32), and for each 16 the negated sum of the codes (int32). Blocks that share a scale have copies of it. As
- * bfloat16: rows of `bytes` bytes, each the values [padded].
+ * d, d times the sum of the codes (both F32), and for each 16 the negated sum of the codes (int32). Where more than a block shares a scale, each has a
+ * copy of it, and for each block and the end there follows the negated sum of all codes before (int32). As bfloat16: rows of `bytes` bytes, each the
+ * values [padded].
  */
 struct act {
     float *floats;

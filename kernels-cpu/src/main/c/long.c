@@ -4,20 +4,15 @@
 /** What the negated sums of codes count. */
 #define FACTOR(f) ((f) == I4_GROUP ? 0 : 128)
 
-static int32_t sum_of(const int32_t *n, int64_t count) {
-    int32_t sum = 0;
-    for (int64_t i = 0; i < count; i++) sum += n[i];
-    return sum;
-}
-
 /**
- * n rows with some tiles, both constants, and so is whether there is one scale for all of a tile's columns. Every sum of whole numbers is exact, and what
- * follows it has one order, however many rows and tiles share the work.
+ * n rows with some tiles, both constants, and so is whether there is one scale for all of a tile's columns, and whether runs are single blocks. Every sum
+ * of whole numbers is exact, and what follows it has one order, however many rows and tiles share the work.
  */
-INLINE void long_rows(int n, int tiles, int one, int32_t factor, int64_t run, const long_tile *w, int64_t blocks, const struct act *x,
+INLINE void long_rows(int n, int tiles, int one, int blockwise, int32_t factor, int64_t run, const long_tile *w, int64_t blocks, const struct act *x,
                       const int32_t *index, float *y, int64_t stride) {
-    x_row row[n];
-    F sum[n][tiles];
+    // sizes are constants: arrays of a variable size, even of one that is known here, do not become registers
+    x_row row[MANY];
+    F sum[MANY][2];
     UNROLL for (int t = 0; t < n; t++) {
         row[t] = x_at(x, index[t]);
         UNROLL for (int k = 0; k < tiles; k++) sum[t][k] = f_zero();
@@ -25,18 +20,18 @@ INLINE void long_rows(int n, int tiles, int one, int32_t factor, int64_t run, co
     // a single chain of sums would wait for each instruction's result
     enum { MOST = 4 };
     int chains = n * tiles <= 2 ? MOST : n * tiles <= 4 ? 2 : 1;
-    for (int64_t b = 0, r = 0; b < blocks; b += run, r++) {
-        int64_t end = b + run < blocks ? b + run : blocks;
-        I part[n][tiles][MOST];
-        int32_t off[n];
+    for (int64_t b = 0, r = 0; b < blocks; b += blockwise ? 1 : run, r++) {
+        int64_t end = blockwise ? b + 1 : b + run < blocks ? b + run : blocks;
+        I part[MANY][2][MOST];
+        int32_t off[MANY];
         UNROLL for (int t = 0; t < n; t++) {
-            off[t] = sum_of(row[t].n + 2 * b, 2 * (end - b));
+            off[t] = blockwise ? row[t].n[2 * b] + row[t].n[2 * b + 1] : run_sum(&row[t], b, end);
             UNROLL for (int k = 0; k < tiles; k++)
                 UNROLL for (int c = 0; c < chains; c++) part[t][k][c] = i_set(c == 0 ? off[t] * factor : 0);
         }
-        for (int64_t q = 8 * b; q < 8 * end; q += 4) {
-            UNROLL for (int i = 0; i < 4; i++) {
-                I v[tiles];
+        for (int64_t q = 8 * b; q < 8 * end; q += 8) {
+            UNROLL for (int i = 0; i < 8; i++) {
+                I v[2];
                 UNROLL for (int k = 0; k < tiles; k++) v[k] = i_load(w[k].codes + 64 * (q + i));
                 UNROLL for (int t = 0; t < n; t++) {
                     I four = i_four(row[t].codes + 4 * (q + i));
@@ -61,33 +56,33 @@ INLINE void long_rows(int n, int tiles, int one, int32_t factor, int64_t run, co
 #if defined(__AVX512F__)
 #define FEW_ROWS 12
 #define PAIR_ROWS 6
-#define WHOLE_ROWS 12
 #else
 #define FEW_ROWS 4
 #define PAIR_ROWS 2
-#define WHOLE_ROWS 2
 #endif
-/** Blocks of a run from which on float sums need no registers beside those of whole numbers. */
-#define WHOLE 16
 
-#define LONG(name, one)                                                                                                                              \
-    /* weights are read once */                                                                                                                      \
-    static void name##_single(int32_t factor, int64_t run, const long_tile *w, int64_t blocks, const struct act *x, const int32_t *index,            \
-                              int64_t rows, float *y, int64_t stride) {                                                                              \
-        IN_RUNS(rows, t, FEW_ROWS, name##_1)                                                                                                         \
-    }                                                                                                                                                \
-    /* two tiles share what is loaded of the activation */                                                                                           \
-    static void name##_pair(int32_t factor, int64_t run, const long_tile *w, int64_t blocks, const struct act *x, const int32_t *index,              \
-                            int64_t rows, float *y, int64_t stride) {                                                                                \
-        if (run >= WHOLE) IN_RUNS(rows, t, WHOLE_ROWS, name##_2)                                                                                     \
-        else IN_RUNS(rows, t, PAIR_ROWS, name##_2)                                                                                                   \
+typedef void long_loops(int32_t factor, int64_t run, const long_tile *w, int64_t blocks, const struct act *x, const int32_t *index, int64_t rows,
+                        float *y, int64_t stride);
+/** Rows with one tile, whose weights are then read once, or with two, which share what is loaded of the activation. */
+#define LONG(name, most)                                                                                                                             \
+    static void name(int32_t factor, int64_t run, const long_tile *w, int64_t blocks, const struct act *x, const int32_t *index, int64_t rows,       \
+                     float *y, int64_t stride) {                                                                                                     \
+        IN_RUNS(rows, t, most, name##_rows)                                                                                                          \
     }
-#define rows_1(n) long_rows(n, 1, 1, factor, run, w, blocks, x, index + t, y + t * stride, stride)
-#define rows_2(n) long_rows(n, 2, 1, factor, run, w, blocks, x, index + t, y + t * stride, stride)
-#define groups_1(n) long_rows(n, 1, 0, factor, run, w, blocks, x, index + t, y + t * stride, stride)
-#define groups_2(n) long_rows(n, 2, 0, factor, run, w, blocks, x, index + t, y + t * stride, stride)
-LONG(rows, 1)
-LONG(groups, 0)
+#define LONG_CALL(n, tiles, one, blockwise)                                                                                                          \
+    long_rows(n, tiles, one, blockwise, factor, run, w, blocks, x, index + t, y + t * stride, stride)
+#define row_blocks_rows(n) LONG_CALL(n, 1, 1, 1)
+#define row_runs_rows(n) LONG_CALL(n, 1, 1, 0)
+#define group_runs_rows(n) LONG_CALL(n, 1, 0, 0)
+#define row_blocks_two_rows(n) LONG_CALL(n, 2, 1, 1)
+#define row_runs_two_rows(n) LONG_CALL(n, 2, 1, 0)
+#define group_runs_two_rows(n) LONG_CALL(n, 2, 0, 0)
+LONG(row_blocks, FEW_ROWS)
+LONG(row_runs, FEW_ROWS)
+LONG(group_runs, FEW_ROWS)
+LONG(row_blocks_two, PAIR_ROWS)
+LONG(row_runs_two, PAIR_ROWS)
+LONG(group_runs_two, PAIR_ROWS)
 
 #define UNPACK(f)                                                                                                                                    \
     case f:                                                                                                                                          \
@@ -125,6 +120,8 @@ void KERNEL(longs)(const struct weight *w, const struct act *x, const int32_t *i
     int one = w->format == I8_ROW;
     int32_t factor = FACTOR(w->format);
     int64_t run = long_run(w, x), blocks = blocks_of(w->cols);
+    long_loops *single = !one ? group_runs : run == 1 ? row_blocks : row_runs;
+    long_loops *pair = !one ? group_runs_two : run == 1 ? row_blocks_two : row_runs_two;
     for (int64_t first = from; first < to; first += PANEL_TILES) {
         int64_t n = to - first < PANEL_TILES ? to - first : PANEL_TILES;
         long_tile tile[PANEL_TILES];
@@ -133,11 +130,10 @@ void KERNEL(longs)(const struct weight *w, const struct act *x, const int32_t *i
             int64_t some = rows - r < MANY ? rows - r : MANY;
             float *out = y + r * stride + (first - from) * LANES;
             // few rows wait for memory, which one tile after another streams best
-            int pairs = rows > MANY;
-            for (int64_t t = 0; t < n; t += pairs && t + 2 <= n ? 2 : 1) {
-                void (*f)(int32_t, int64_t, const long_tile *, int64_t, const struct act *, const int32_t *, int64_t, float *, int64_t)
-                    = pairs && t + 2 <= n ? (one ? rows_pair : groups_pair) : (one ? rows_single : groups_single);
-                f(factor, run, tile + t, blocks, x, index + r, some, out + t * LANES, stride);
+            for (int64_t t = 0; t < n;) {
+                int two = rows > MANY && t + 2 <= n;
+                (two ? pair : single)(factor, run, tile + t, blocks, x, index + r, some, out + t * LANES, stride);
+                t += two ? 2 : 1;
             }
         }
     }

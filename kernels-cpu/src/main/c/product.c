@@ -42,23 +42,52 @@ INLINE void direct_rows(int f, int n, int group, const uint8_t *tile, int64_t bl
     UNROLL for (int t = 0; t < n; t++) f_store(y + t * stride, sum[t]);
 }
 
-/** The same with an unpacked tile. */
-INLINE void panel_rows(int two, int min, int n, int32_t factor, const panel_block *panel, int64_t blocks, const struct act *x,
+/**
+ * The same with unpacked tiles, which share what is loaded of an activation. Sizes of arrays are constants: those of a variable size, even of one that is
+ * known here, do not become registers.
+ */
+INLINE void panel_rows(int two, int min, int tiles, int n, int32_t factor, const panel_block *panel, int64_t blocks, const struct act *x,
                        const int32_t *index, float *y, int64_t stride) {
-    x_row row[n];
-    F sum[n];
+    x_row row[MANY];
+    F sum[MANY][2];
     UNROLL for (int t = 0; t < n; t++) {
         row[t] = x_at(x, index[t]);
-        sum[t] = f_zero();
+        UNROLL for (int k = 0; k < tiles; k++) sum[t][k] = f_zero();
     }
     for (int64_t b = 0; b < blocks; b++) {
         const panel_block *p = panel + b;
-        I w[8];
-        UNROLL for (int i = 0; i < 8; i++) w[i] = i_load(p->codes + 64 * i);
-        F d = f_load(p->d), d2 = two ? f_load(p->d2) : d, m = min ? f_load(p->m) : d;
-        UNROLL for (int t = 0; t < n; t++) sum[t] = add_block(two, min, factor, w, d, d2, m, &row[t], b, sum[t]);
+        I part[MANY][2];
+        F first[MANY][2];
+        UNROLL for (int t = 0; t < n; t++) {
+            const int32_t *off = row[t].n + 2 * b;
+            UNROLL for (int k = 0; k < tiles; k++) part[t][k] = i_set(two ? off[0] * factor : (off[0] + off[1]) * factor);
+        }
+        UNROLL for (int i = 0; i < 8; i++) {
+            I w[2];
+            UNROLL for (int k = 0; k < tiles; k++) w[k] = i_load(p[k * blocks].codes + 64 * i);
+            UNROLL for (int t = 0; t < n; t++) {
+                I four = i_four(row[t].codes + BLOCK * b + 4 * i);
+                UNROLL for (int k = 0; k < tiles; k++) {
+                    if (two && i == 4) {
+                        first[t][k] = f_mul(f_of(part[t][k]), f_load(p[k * blocks].d));
+                        part[t][k] = i_set(row[t].n[2 * b + 1] * factor);
+                    }
+                    part[t][k] = i_dot(part[t][k], w[k], four);
+                }
+            }
+        }
+        UNROLL for (int t = 0; t < n; t++) {
+            F d = f_set(row[t].d[b]);
+            UNROLL for (int k = 0; k < tiles; k++) {
+                const panel_block *at = p + k * blocks;
+                F all = f_of(part[t][k]);
+                if (two) sum[t][k] = f_fma(f_fma(all, f_load(at->d2), first[t][k]), d, sum[t][k]);
+                else sum[t][k] = f_fma(f_mul(all, d), f_load(at->d), sum[t][k]);
+                if (min) sum[t][k] = f_fma(f_load(at->m), f_set(row[t].s[b]), sum[t][k]);
+            }
+        }
     }
-    UNROLL for (int t = 0; t < n; t++) f_store(y + t * stride, sum[t]);
+    UNROLL for (int t = 0; t < n; t++) UNROLL for (int k = 0; k < tiles; k++) f_store(y + t * stride + k * LANES, sum[t][k]);
 }
 
 /** Rows whose sums stay in registers together. */
@@ -99,17 +128,29 @@ INLINE void panel_rows(int two, int min, int n, int32_t factor, const panel_bloc
 #define DIRECT_ROWS_I4_GROUP(n) DIRECT_CALL(I4_GROUP, n)
 EACH_BLOCK_FORMAT(DIRECT)
 
-#define PANEL(name)                                                                                                                                  \
-    static void name(const panel_block *panel, int64_t blocks, int32_t factor, const struct act *x, const int32_t *index, int64_t rows, float *y,    \
-                     int64_t stride) {                                                                                                               \
-        BY_ROWS(rows, t, name##_rows)                                                                                                                \
+/** Rows with two unpacked tiles, or with one. */
+#define PANEL(name, most)                                                                                                                            \
+    static void name(const panel_block *panel, int64_t blocks, int tiles, int32_t factor, const struct act *x, const int32_t *index, int64_t rows,   \
+                     float *y, int64_t stride) {                                                                                                     \
+        if (tiles == 2) IN_RUNS(rows, t, most, name##_pair)                                                                                          \
+        else IN_RUNS(rows, t, most, name##_single)                                                                                                   \
     }
-#define panel_plain_rows(n) panel_rows(0, 0, n, factor, panel, blocks, x, index + t, y + t * stride, stride)
-#define panel_min_rows(n) panel_rows(0, 1, n, factor, panel, blocks, x, index + t, y + t * stride, stride)
-#define panel_two_rows(n) panel_rows(1, 0, n, factor, panel, blocks, x, index + t, y + t * stride, stride)
-PANEL(panel_plain)
-PANEL(panel_min)
-PANEL(panel_two)
+#define PANEL_CALL(two, min, tiles, n) panel_rows(two, min, tiles, n, factor, panel, blocks, x, index + t, y + t * stride, stride)
+#define panel_plain_pair(n) PANEL_CALL(0, 0, 2, n)
+#define panel_plain_single(n) PANEL_CALL(0, 0, 1, n)
+#define panel_min_pair(n) PANEL_CALL(0, 1, 2, n)
+#define panel_min_single(n) PANEL_CALL(0, 1, 1, n)
+#define panel_two_pair(n) PANEL_CALL(1, 0, 2, n)
+#define panel_two_single(n) PANEL_CALL(1, 0, 1, n)
+#if defined(__AVX512F__)
+PANEL(panel_plain, 6)
+PANEL(panel_min, 6)
+PANEL(panel_two, 4)
+#else
+PANEL(panel_plain, 2)
+PANEL(panel_min, 2)
+PANEL(panel_two, 2)
+#endif
 
 #define UNPACK(f)                                                                                                                                    \
     case f:                                                                                                                                          \
@@ -151,12 +192,13 @@ void KERNEL(eight_bits)(const struct weight *w, const struct act *x, const int32
         for (int64_t t = 0; t < n; t++) unpack_panel(w, w->data + (first + t) * w->tile_bytes, panel + t * blocks);
         for (int64_t r = 0; r < rows; r += MANY) {
             int64_t some = rows - r < MANY ? rows - r : MANY;
-            for (int64_t t = 0; t < n; t++) {
+            for (int64_t t = 0; t < n; t += 2) {
                 const panel_block *p = panel + t * blocks;
+                int tiles = n - t < 2 ? 1 : 2;
                 float *out = y + r * stride + (first - from + t) * LANES;
-                if (f == Q6_K) panel_two(p, blocks, factor, x, index + r, some, out, stride);
-                else if (has_min(f)) panel_min(p, blocks, factor, x, index + r, some, out, stride);
-                else panel_plain(p, blocks, factor, x, index + r, some, out, stride);
+                if (f == Q6_K) panel_two(p, blocks, tiles, factor, x, index + r, some, out, stride);
+                else if (has_min(f)) panel_min(p, blocks, tiles, factor, x, index + r, some, out, stride);
+                else panel_plain(p, blocks, tiles, factor, x, index + r, some, out, stride);
             }
         }
     }

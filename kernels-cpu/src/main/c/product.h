@@ -29,13 +29,18 @@ typedef struct {
     const float *d;
     const float *s;
     const int32_t *n;
+    const int32_t *before;
 } x_row;
 
 INLINE x_row x_at(const struct act *x, int64_t row) {
     const int8_t *p = x->codes + row * x->bytes;
     const float *d = (const float *)(p + x->padded);
     int64_t blocks = x->padded / BLOCK;
-    return (x_row){ p, d, d + blocks, (const int32_t *)(d + 2 * blocks) };
+    return (x_row){ p, d, d + blocks, (const int32_t *)(d + 2 * blocks), (const int32_t *)(d + 4 * blocks) };
+}
+/** The negated sum of the codes of a run of blocks. */
+INLINE int32_t run_sum(const x_row *x, int64_t from, int64_t to) {
+    return to - from == 1 ? x->n[2 * from] + x->n[2 * from + 1] : x->before[to] - x->before[from];
 }
 
 /** Blocks of 32 whose products with bytes are summed as whole numbers: what both a weight's scale and an activation's cover, and the sum can hold. */

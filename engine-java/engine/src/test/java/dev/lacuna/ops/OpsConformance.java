@@ -332,27 +332,27 @@ public abstract class OpsConformance {
         int group = floats(format) ? 43 : format.group();
         InputPolicy policy = pinned(input);
         for (int rows : new int[]{1, 3, 33}) {
-                boolean learned = rows > 1;
-                conform("embed %s, %d rows, %s".formatted(format, rows, input), new Limits(rows + 2, 1, 1, 2), s -> {
-                    // tied: looked up and multiplied
-                    Weight table = s.table(s.tensor(format, 37, 3 * group), policy);
-                    Weight positions = learned ? s.table(s.tensor(Format.F16, 2 + rows, 3 * group), InputPolicy.F32) : null;
-                    Act x = s.act(3 * group, InputPolicy.F32);
-                    Act direct = s.act(3 * group, policy);
-                    Act y = s.act(37, InputPolicy.F32);
-                    Batch b = s.batch(2);
-                    b.addSequence(new int[]{1, 2}, 2);
-                    for (int r = 0; r < rows - 1; r++) b.addRow(r == 0 ? 36 : s.random.nextInt(37), r, false);
-                    b.addPadding();
-                    s.run(b, () -> {
-                        s.ops.embed(new Embedding(table, 1.5f, positions, 2), x);
-                        s.ops.embed(Embedding.of(table), direct);
-                        s.ops.linear(direct, new Linear(table, null), y);
-                    });
-                    s.see("x", x, rows, Agreement.FLOAT);
-                    s.seePacked("direct", direct, rows);
-                    s.see("y", y, rows, near(input));
+            boolean learned = rows > 1;
+            conform("embed %s, %d rows, %s".formatted(format, rows, input), new Limits(rows + 2, 1, 1, 2), s -> {
+                // tied: looked up and multiplied
+                Weight table = s.table(s.tensor(format, 37, 3 * group), policy);
+                Weight positions = learned ? s.table(s.tensor(Format.F16, 2 + rows, 3 * group), InputPolicy.F32) : null;
+                Act x = s.act(3 * group, InputPolicy.F32);
+                Act direct = s.act(3 * group, policy);
+                Act y = s.act(37, InputPolicy.F32);
+                Batch b = s.batch(2);
+                b.addSequence(new int[]{1, 2}, 2);
+                for (int r = 0; r < rows - 1; r++) b.addRow(r == 0 ? 36 : s.random.nextInt(37), r, false);
+                b.addPadding();
+                s.run(b, () -> {
+                    s.ops.embed(new Embedding(table, 1.5f, positions, 2), x);
+                    s.ops.embed(Embedding.of(table), direct);
+                    s.ops.linear(direct, new Linear(table, null), y);
                 });
+                s.see("x", x, rows, Agreement.FLOAT);
+                s.seePacked("direct", direct, rows);
+                s.see("y", y, rows, near(input));
+            });
         }
     }
 
@@ -887,7 +887,8 @@ public abstract class OpsConformance {
                         s.run(s.rows(rows), () -> s.ops.linear(x, w, y));
                         float[] out = s.see("x", x, rows, Agreement.EXACT);
                         assertTrue(
-                                Float.isNaN(bad) == IntStream.range(0, cols).anyMatch(c -> Float.isNaN(out[c])) || input instanceof Input.I8);
+                                Float.isNaN(bad) == IntStream.range(0, cols).anyMatch(c -> Float.isNaN(out[c]))
+                                        || input instanceof Input.I8);
                         float[] ys = s.ops.read(y, rows);
                         // an infinity times a zero weight is NaN, and which weights are zero depends on how a kernel splits scale and minimum
                         for (int o = 0; o < 33; o++) ys[o] = Float.isFinite(ys[o]) ? ys[o] : Float.NaN;

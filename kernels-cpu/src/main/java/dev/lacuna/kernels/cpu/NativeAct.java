@@ -11,8 +11,8 @@ import org.jspecify.annotations.Nullable;
 final class NativeAct implements Act {
     private static final int BLOCK = 32;
     private static final int ALIGNMENT = 64;
-    /** Beside the codes of a block: its scale, the scale times their sum, and the sums of both halves. */
-    private static final int BESIDE = 16;
+    /** Beside the codes of a block: its scale, the scale times their sum, the sums of both halves, and that of all codes before. */
+    private static final int BESIDE = 20;
     /** Rows that far apart share few places of a cache. */
     private static final int CROWDED = 1024;
 
@@ -63,7 +63,7 @@ final class NativeAct implements Act {
         long n = switch (input) {
             case Input.F32 f32 -> 0;
             case Input.Bf16 bf16 -> 2L * padded();
-            case Input.I8 i8 -> padded() + (long) padded() / BLOCK * BESIDE;
+            case Input.I8 i8 -> padded() + (long) padded() / BLOCK * BESIDE + Integer.BYTES;
         };
         long aligned = (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         return aligned > 0 && aligned % CROWDED == 0 ? aligned + ALIGNMENT : aligned;

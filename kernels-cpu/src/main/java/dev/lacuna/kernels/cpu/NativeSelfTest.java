@@ -82,7 +82,8 @@ final class NativeSelfTest {
             for (int i = 0; i < y.length; i++) {
                 float expected = product(w, i % OUTS, i / OUTS);
                 if (y[i] != expected) {
-                    return "%s x %s, %d rows: output %d of row %d is %s, not %s".formatted(c.format, c.input, rows, i % OUTS, i / OUTS, y[i],
+                    return "%s x %s, %d rows: output %d of row %d is %s, not %s".formatted(c.format, c.input, rows, i % OUTS, i / OUTS,
+                            y[i],
                             expected);
                 }
             }
