@@ -4,8 +4,16 @@ import dev.lacuna.tensor.Codec;
 
 /** The arithmetic that a product's activations come in. */
 public sealed interface Input {
+    /** Whether weights of float formats take it: their values would lose with 8-bit inputs, and gain nothing. */
+    boolean takesFloats();
+
     /** Single precision. */
     record F32() implements Input {
+        @Override
+        public boolean takesFloats() {
+            return true;
+        }
+
         @Override
         public String toString() {
             return "F32";
@@ -20,6 +28,11 @@ public sealed interface Input {
         /** The value that is left of a float. */
         public static float round(float v) {
             return Codec.bfloat16ToFloat(Codec.floatToBfloat16(v));
+        }
+
+        @Override
+        public boolean takesFloats() {
+            return true;
         }
 
         @Override
@@ -47,6 +60,11 @@ public sealed interface Input {
         }
 
         @Override
+        public boolean takesFloats() {
+            return false;
+        }
+
+        @Override
         public String toString() {
             return block == 0 ? "I8/row" : "I8/" + block;
         }
@@ -55,9 +73,4 @@ public sealed interface Input {
     Input F32 = new F32();
     Input BF16 = new Bf16();
     Input I8 = new I8(32);
-
-    /** Whether weights of float formats take it: their values would lose with 8-bit inputs, and gain nothing. */
-    default boolean takesFloats() {
-        return !(this instanceof I8);
-    }
 }

@@ -6,6 +6,7 @@ import dev.lacuna.ops.OpsOptions;
 import dev.lacuna.ops.OpsProvider;
 import dev.lacuna.ops.UnsupportedKernelException;
 import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -77,12 +78,9 @@ public final class CpuProvider implements OpsProvider {
     }
 
     private static String isa(NativeLibrary library, OpsOptions options) {
-        String isa = options.isa() == null ? library.isas().getLast() : options.isa();
-        String refused = library.refused().get(isa);
-        if (refused != null) throw new UnsupportedKernelException("kernels for '" + isa + "' cannot run here: " + refused);
-        if (!library.isas().contains(isa)) {
-            throw new UnsupportedKernelException("the processor or the library has no '" + isa + "', it has " + library.isas());
-        }
+        String isa = options.isa() == null ? Objects.requireNonNull(library.best()) : options.isa();
+        String why = library.refusal(isa);
+        if (why != null) throw new UnsupportedKernelException("kernels for '" + isa + "' cannot run here: " + why);
         return isa;
     }
 }

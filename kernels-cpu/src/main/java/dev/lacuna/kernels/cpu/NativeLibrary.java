@@ -14,12 +14,13 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -49,6 +50,7 @@ final class NativeLibrary implements NativeMemory {
     private final MethodHandle forget;
     private final List<String> isas = new ArrayList<>();
     private final Map<String, String> refused = new LinkedHashMap<>();
+    private final Set<String> tested = new HashSet<>();
 
     private NativeLibrary(SymbolLookup symbols) {
         this.symbols = symbols;
@@ -63,14 +65,11 @@ final class NativeLibrary implements NativeMemory {
         int found = (int) call(version);
         if (found != VERSION) throw new IllegalStateException("the native library has interface " + found + ", not " + VERSION);
         for (int i = 0; i < ISAS.size(); i++) {
-            String why = switch ((int) call(runs, i)) {
-                case 1 -> NativeSelfTest.failure(this, ISAS.get(i));
-                case 0 -> "the processor has no " + NEEDS.get(i);
-                default -> "the system does not let this process use " + NEEDS.get(i);
-            };
-            if (why == null) isas.add(ISAS.get(i));
-            else
-                refused.put(ISAS.get(i), why);
+            switch ((int) call(runs, i)) {
+                case 1 -> isas.add(ISAS.get(i));
+                case 0 -> refused.put(ISAS.get(i), "the processor has no " + NEEDS.get(i));
+                default -> refused.put(ISAS.get(i), "the system does not let this process use " + NEEDS.get(i));
+            }
         }
     }
 
@@ -120,7 +119,7 @@ final class NativeLibrary implements NativeMemory {
     private static Result result(@Nullable SymbolLookup symbols) {
         if (symbols == null) return new Result(null, "this jar was built without C kernels: install gcc and cmake and build it again");
         NativeLibrary library = new NativeLibrary(symbols);
-        return library.isas.isEmpty() ? new Result(null, "of the C kernels none runs: " + library.refused) : new Result(library, "");
+        return library.best() == null ? new Result(null, "of the C kernels none runs: " + library.refused) : new Result(library, "");
     }
 
     /** The jar's library, or null if it has none. */
@@ -148,14 +147,35 @@ final class NativeLibrary implements NativeMemory {
         return Objects.requireNonNull(Loaded.RESULT.library);
     }
 
-    /** The tiers that run here, best last. */
-    List<String> isas() {
+    /** The tiers that the processor has, best last, without those that failed their self-test. */
+    synchronized List<String> isas() {
         return List.copyOf(isas);
     }
 
     /** Why the other tiers do not run here. */
-    Map<String, String> refused() {
-        return Collections.unmodifiableMap(refused);
+    synchronized Map<String, String> refused() {
+        return new LinkedHashMap<>(refused);
+    }
+
+    /** The best tier that passes its self-test, or null. */
+    synchronized @Nullable String best() {
+        while (!isas.isEmpty()) {
+            String last = isas.getLast();
+            if (refusal(last) == null) return last;
+        }
+        return null;
+    }
+
+    /** Why a tier does not run here, or null. Its self-test is made when it is first asked for, since each takes some milliseconds. */
+    synchronized @Nullable String refusal(String isa) {
+        if (isas.contains(isa) && tested.add(isa)) {
+            String why = NativeSelfTest.failure(this, isa);
+            if (why != null) {
+                isas.remove(isa);
+                refused.put(isa, why);
+            }
+        }
+        return isas.contains(isa) ? null : refused.getOrDefault(isa, "there are " + ISAS);
     }
 
     /** The table of a tier's kernels. */

@@ -22,12 +22,12 @@ class NativeSelfTestTest {
     @Test
     void aWrongResultIsRefused() {
         NativeLibrary faulty = TestedLibraries.faulty();
-        String why = faulty.refused().get("avx2");
+        String why = faulty.refusal("avx2");
         assertNotNull(why, "the self-test passed");
         assertTrue(why.contains("self-test failed") && why.contains("13 rows: output 0 of row 1 is"), why);
         assertFalse(faulty.isas().contains("avx2"));
         // its other tiers are right
-        assertEquals(NativeLibrary.get().isas().contains("avx512"), faulty.isas().contains("avx512"));
+        assertEquals(NativeLibrary.get().refusal("avx512"), faulty.refusal("avx512"));
     }
 
     @Test
@@ -35,6 +35,7 @@ class NativeSelfTestTest {
         NativeTier.name();
         NativeLibrary library = NativeLibrary.get();
         for (String isa : NativeLibrary.ISAS) {
+            assertEquals(library.refusal(isa) == null, library.isas().contains(isa));
             assertTrue(library.isas().contains(isa) != library.refused().containsKey(isa), isa + ": " + library.refused());
         }
         OpsProvider.Tier tier = new CpuProvider().tiers().getFirst();

@@ -33,7 +33,7 @@ public final class TestedLibraries {
         NativeTier.name();
         NativeLibrary library = NativeLibrary.get();
         if (isa.equals("amx") && !library.isas().contains(isa)) library = Emulated.LIBRARY;
-        String why = library.refused().get(isa);
+        String why = library.refusal(isa);
         assumeTrue(why == null, () -> isa + " does not run here: " + why);
         return library;
     }
