@@ -67,9 +67,9 @@ interface Kernels {
     static void brains(float[] x, int at, int n) {
         for (int i = at; i < at + n; i++) {
             int bits = Float.floatToRawIntBits(x[i]);
-            int rounded = bits + 0x7fff + (bits >>> 16 & 1) & 0xffff0000;
+            int rounded = (bits + 0x7fff + ((bits >>> 16) & 1)) & 0xffff0000;
             // of what is not a number the sum may be anything
-            x[i] = x[i] == x[i] ? Float.intBitsToFloat(rounded) : Float.NaN;
+            x[i] = Float.isNaN(x[i]) ? x[i] : Float.intBitsToFloat(rounded);
         }
     }
 

@@ -122,7 +122,7 @@ final class NativeOps implements Ops {
     private String reason(Format format, Input input) {
         boolean amx = kernels.isa.equals("amx");
         // a tile is 64 columns of bytes deep, and what is scaled inside it cannot be summed there
-        boolean deep = format.equals(Format.I8_ROW) || format.kind() == Format.Kind.INTEGER && format.group() >= 64;
+        boolean deep = format.equals(Format.I8_ROW) || (format.kind() == Format.Kind.INTEGER && format.group() >= 64);
         String tiles = "tiles of 16 rows, each byte read once";
         return switch (input) {
             case Input.F32 f32 -> tiles;
@@ -300,7 +300,7 @@ final class NativeOps implements Ops {
         args.ints(batch.positions(), rows).ints(batch.sequences(), rows).ints(batch.table(), batch.tableSize()).number(batch.tableStride())
                 .real(a.scale()).real(a.softCap()).number(a.window());
         run(kernels.attend, args, parts, 1);
-        if (to.waits() || to.codesCurrent() && a.headSize() % 32 != 0) quantize(to, rows);
+        if (to.waits() || (to.codesCurrent() && a.headSize() % 32 != 0)) quantize(to, rows);
     }
 
     /** Packs the floats of rows. */
