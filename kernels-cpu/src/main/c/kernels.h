@@ -11,17 +11,19 @@ enum { OK = 0, BAD_FORMAT = 1, BAD_ARGUMENT = 2 };
 /** Weight formats; the order is that of NativeFormat. */
 enum format { F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, I8_ROW, I8_GROUP, I4_GROUP, I8_24, I4_24, I8_BITMASK, I4_BITMASK, FORMATS };
 
-enum input { IN_F32, IN_I8 };
+enum input { IN_F32, IN_I8, IN_BF16 };
 enum activation { SILU, GELU_TANH, GELU_ERF, RELU };
 enum cache { KV_F32, KV_F16, KV_I8 };
 
-/** Values that share a scale of an activation, positions of a block of the cache. */
+/** Values of an activation that are packed at a time, positions of a block of the cache. */
 #define BLOCK 32
 #define KV_BLOCK 32
 
 /**
  * An activation, row-major. As floats: [rows x stride]. As bytes: rows of `bytes` bytes, each the codes [padded], then for each block of 32 the scale
- * d, d times the sum of the codes (both F32), and for each 16 the negated sum of the codes (int32).
+ * d, d times the sum of the codes (both F32), and for each 16 the negated sum of the codes (int32). Where more than a block shares a scale, each has a
+ * copy of it, and for each block and the end there follows the negated sum of all codes before (int32). As bfloat16: rows of `bytes` bytes, each the
+ * values [padded].
  */
 struct act {
     float *floats;
@@ -29,7 +31,8 @@ struct act {
     int64_t cols;   // values of a row
     int64_t padded; // cols, padded with zeros to whole blocks of 32; also the stride of floats
     int64_t bytes;  // stride of codes
-    int64_t input;  // which of the two is current
+    int64_t input;  // which of them is current
+    int64_t block;  // codes that share a scale: 32, 64, 128, or 0 for all of a row
 };
 
 /** Weights in the order in which they are read: 16 rows at a time, see formats.h. */
@@ -184,6 +187,8 @@ struct kernels {
 DECLARE(avx2)
 DECLARE(avx512)
 #undef DECLARE
+// tiers that differ from avx512 in their products alone
+kernel product_avx512bf16, gated_avx512bf16, product_amx, gated_amx;
 
 #define JOIN2(a, b) a##_##b
 #define JOIN(a, b) JOIN2(a, b)

@@ -54,10 +54,15 @@ INLINE I i_or(I a, I b) { return _mm512_or_si512(a, b); }
 INLINE I i_right(I a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
 INLINE I i_left(I a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
 INLINE I i_max(I a, I b) { return _mm512_max_epi32(a, b); }
+INLINE I i_mul(I a, I b) { return _mm512_mullo_epi32(a, b); }
+/** All bits where a > b, signed. */
+INLINE I i_above(I a, I b) { return _mm512_movm_epi32(_mm512_cmpgt_epi32_mask(a, b)); }
 INLINE I i_u8(const void *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128(p)); }
 INLINE I i_s8(const void *p) { return _mm512_cvtepi8_epi32(_mm_loadu_si128(p)); }
 /** The low bytes of the lanes, signed. */
 INLINE void i_store_s8(void *p, I x) { _mm_storeu_si128(p, _mm512_cvtepi32_epi8(x)); }
+/** The low halves of the lanes. */
+INLINE void i_store_16(void *p, I x) { _mm256_storeu_si256(p, _mm512_cvtepi32_epi16(x)); }
 /** To each lane the sum of four products of unsigned bytes of w and signed bytes of a. */
 INLINE I i_dot(I sum, I w, I a) {
 #if defined(__AVX512VNNI__)
@@ -68,7 +73,6 @@ INLINE I i_dot(I sum, I w, I a) {
 }
 
 INLINE I i_xor(I a, I b) { return _mm512_xor_si512(a, b); }
-INLINE I i_mul(I a, I b) { return _mm512_mullo_epi32(a, b); }
 /** 32 bytes, and zeros after them. */
 INLINE I i_load_half(const void *p) { return _mm512_zextsi256_si512(_mm256_loadu_si256(p)); }
 /** 32 bytes of each, one after the other. */
@@ -155,6 +159,8 @@ INLINE I i_or(I x, I y) { return (I){ _mm256_or_si256(x.a, y.a), _mm256_or_si256
 INLINE I i_right(I x, int n) { return (I){ _mm256_srli_epi32(x.a, n), _mm256_srli_epi32(x.b, n) }; }
 INLINE I i_left(I x, int n) { return (I){ _mm256_slli_epi32(x.a, n), _mm256_slli_epi32(x.b, n) }; }
 INLINE I i_max(I x, I y) { return (I){ _mm256_max_epi32(x.a, y.a), _mm256_max_epi32(x.b, y.b) }; }
+INLINE I i_mul(I x, I y) { return (I){ _mm256_mullo_epi32(x.a, y.a), _mm256_mullo_epi32(x.b, y.b) }; }
+INLINE I i_above(I x, I y) { return (I){ _mm256_cmpgt_epi32(x.a, y.a), _mm256_cmpgt_epi32(x.b, y.b) }; }
 INLINE F f_abs(F x) { return f_from(i_and(f_bits(x), i_set(0x7fffffff))); }
 INLINE I i_u8(const void *p) {
     __m128i v = _mm_loadu_si128(p);
@@ -174,6 +180,11 @@ INLINE void i_store_s8(void *p, I x) {
     i_store(v, x);
     for (int i = 0; i < LANES; i++) ((int8_t *)p)[i] = (int8_t)v[i];
 }
+INLINE void i_store_16(void *p, I x) {
+    __m256i low = _mm256_set1_epi32(0xffff);
+    __m256i v = _mm256_packus_epi32(_mm256_and_si256(x.a, low), _mm256_and_si256(x.b, low));
+    _mm256_storeu_si256(p, _mm256_permute4x64_epi64(v, 0xd8));
+}
 /** vpmaddubsw would saturate at large bytes, so even and odd bytes go through 16 bits. */
 INLINE __m256i dot256(__m256i sum, __m256i w, __m256i a) {
     __m256i low = _mm256_set1_epi16(0xff);
@@ -182,7 +193,6 @@ INLINE __m256i dot256(__m256i sum, __m256i w, __m256i a) {
     return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
 }
 INLINE I i_xor(I x, I y) { return (I){ _mm256_xor_si256(x.a, y.a), _mm256_xor_si256(x.b, y.b) }; }
-INLINE I i_mul(I x, I y) { return (I){ _mm256_mullo_epi32(x.a, y.a), _mm256_mullo_epi32(x.b, y.b) }; }
 INLINE I i_load_half(const void *p) { return (I){ _mm256_loadu_si256(p), _mm256_setzero_si256() }; }
 INLINE I i_join(__m256i a, __m256i b) { return (I){ a, b }; }
 INLINE I i_nibbles(const void *p) {

@@ -5,6 +5,7 @@ import dev.lacuna.Options;
 import dev.lacuna.hub.ModelStore;
 import dev.lacuna.model.ModelException;
 import dev.lacuna.ops.Backends;
+import dev.lacuna.ops.Input;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.KvType;
 import dev.lacuna.ops.OpsOptions;
@@ -35,7 +36,7 @@ final class ModelOptions {
     @Nullable
     String kernels;
 
-    @Option(names = "--isa", paramLabel = "ISA", description = "Cap of the native kernels: avx2 or avx512 (default: the best of the processor).")
+    @Option(names = "--isa", paramLabel = "ISA", description = "Cap of the native kernels: avx2, avx512, avx512bf16 or amx (default: the best of the processor).")
     @Nullable
     String isa;
 
@@ -43,8 +44,8 @@ final class ModelOptions {
     @Nullable
     String weights;
 
-    @Option(names = "--activations", paramLabel = "TYPE", defaultValue = "i8", description = "Inputs of products with packed weights: i8 (default; a scale per 32) or f32.")
-    String activations = "i8";
+    @Option(names = "--activations", paramLabel = "TYPE", defaultValue = "auto", description = "Inputs of products: f32, bf16, i8 (a scale per 32), i8/64, i8/128, i8/row; two with a comma: of steps of up to 8 rows, of larger ones (default: i8, and bf16 in larger steps where the processor has AMX).")
+    String activations = "auto";
 
     @Option(names = "--layers", paramLabel = "N", split = ",", description = "Keep only these layers, e.g. 0,2,4.")
     List<Integer> layers = new ArrayList<>();
@@ -125,11 +126,22 @@ final class ModelOptions {
         };
     }
 
-    private InputPolicy policy() {
-        return switch (activations.toLowerCase(Locale.ROOT)) {
-            case "f32" -> InputPolicy.F32;
-            case "i8", "int8" -> InputPolicy.I8;
-            default -> throw new Exit.UsageException("--activations is i8 or f32, not " + activations);
+    private @Nullable InputPolicy policy() {
+        if (activations.equalsIgnoreCase("auto")) return null;
+        String[] both = activations.toLowerCase(Locale.ROOT).split(",", -1);
+        if (both.length > 2) throw new Exit.UsageException("--activations takes one input or two, not " + activations);
+        return new InputPolicy(input(both[0]), input(both[both.length - 1]));
+    }
+
+    private Input input(String name) {
+        return switch (name) {
+            case "f32" -> Input.F32;
+            case "bf16" -> Input.BF16;
+            case "i8", "int8", "i8/32" -> Input.I8;
+            case "i8/64" -> new Input.I8(64);
+            case "i8/128" -> new Input.I8(128);
+            case "i8/row" -> new Input.I8(0);
+            default -> throw new Exit.UsageException("--activations is f32, bf16, i8, i8/64, i8/128, i8/row or auto, not " + activations);
         };
     }
 
@@ -150,7 +162,7 @@ final class ModelOptions {
         Options o = model.options();
         json.put("kernels", tier(o));
         json.put("threads", o.kernels().threadsOrAll());
-        json.put("activations", o.activations().toString());
+        json.put("activations", String.valueOf(o.activations()));
         json.put("kv", o.kv() == KvType.I8 ? "int8" : o.kv().name().toLowerCase(Locale.ROOT));
         json.put("weights", o.weights() == null ? "file" : o.weights().name());
         json.put("context", model.context());

@@ -78,7 +78,7 @@ abstract class RowSetConformance {
     }
 
     @ParameterizedTest
-    @MethodSource("formatsAndInputs")
+    @MethodSource("formatsAndInputsOfChosenRows")
     void chosenRowsAndColumns(Format format, Input input) {
         if (!gathers().contains(format)) {
             refused(format);

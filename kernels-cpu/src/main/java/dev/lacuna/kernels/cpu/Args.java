@@ -1,5 +1,6 @@
 package dev.lacuna.kernels.cpu;
 
+import dev.lacuna.ops.Input;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -66,11 +67,12 @@ final class Args {
         if (a.codes() == null) none();
         else
             memory(a.codes(), Math.multiplyExact((long) rows, a.codeBytes()), 16);
-        return number(a.cols()).number(a.padded()).number(a.codeBytes()).number(a.codesCurrent() ? 1 : 0);
+        number(a.cols()).number(a.padded()).number(a.codeBytes()).number(NativeCodes.of(a.packed()));
+        return number(a.packed() instanceof Input.I8 i8 ? i8.block() : 0);
     }
 
     Args noAct() {
-        return none(6);
+        return none(7);
     }
 
     Args weight(NativeWeight w, @Nullable NativeValues bias) {

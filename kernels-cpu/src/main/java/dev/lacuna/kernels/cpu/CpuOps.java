@@ -189,12 +189,14 @@ final class CpuOps implements Ops {
         MemorySegment.copy(from, at, to.floats(), ValueLayout.JAVA_FLOAT, ((long) row * to.stride() + col) * Float.BYTES, n);
     }
 
-    /** Packs {@code n} values that are columns {@code col} and following of a row; {@code col} begins a block. */
+    /** Packs {@code n} values that are columns {@code col} and following of a row, whole blocks of values that share a scale. */
     private void pack(float[] x, int at, int n, CpuAct to, int row, int col) {
-        if (to.packed() instanceof Input.I8) {
+        if (to.packed() instanceof Input.I8 i8) {
             int padded = Kernels.padded(n);
             Arrays.fill(x, at + n, at + padded, 0);
-            kernels.quantize(x, at, padded);
+            kernels.quantize(x, at, padded, i8.block() == 0 ? padded : i8.block());
+        } else if (to.packed() instanceof Input.Bf16) {
+            Kernels.brains(x, at, n);
         }
         store(x, at, n, to, row, col);
     }
@@ -313,11 +315,16 @@ final class CpuOps implements Ops {
         CpuAct to = (CpuAct) out;
         CpuKvPool pool = (CpuKvPool) kv;
         Batch b = batch();
-        Input packed = to.begin(b.rows());
+        to.begin(b.rows());
         team.run(attend.parts(b, a, pool.spec().kvHeads()[layer], team.threads()),
                 (part, worker) -> attend.part(part, scratch[worker].attention, b, qs, pool, layer, a, to));
-        if (!(packed instanceof Input.I8)) return;
-        rows(b.rows(), (r, s) -> {
+        repack(to, b.rows());
+    }
+
+    /** Packs what parts of rows left as floats. */
+    private void repack(CpuAct to, int n) {
+        if (to.packed() instanceof Input.F32) return;
+        rows(n, (r, s) -> {
             load(to, r, s.row);
             pack(s.row, 0, to.cols(), to, r, 0);
         });
@@ -502,6 +509,7 @@ final class CpuOps implements Ops {
             int from = part * step;
             hidden(gated, plain, w.activation(), from, Math.min(width, from + step), scratch[worker], to);
         });
+        if (to.waits()) repack(to, rows);
         linear(hidden, w.down(), delta);
     }
 
@@ -517,7 +525,9 @@ final class CpuOps implements Ops {
             for (int r = first; r < last; r++) {
                 int at = (r - first) * stride;
                 kernels.activate(f, y, gate == null ? null : s.out, at, to - from);
-                pack(y, at, to - from, hidden, r, from);
+                if (hidden.waits()) store(y, at, to - from, hidden, r, from);
+                else
+                    pack(y, at, to - from, hidden, r, from);
             }
         }
     }

@@ -43,7 +43,7 @@ import org.jspecify.annotations.Nullable;
 final class NativeOps implements Ops {
     /** Rows that the caller does alone: waking the team would take longer. */
     private static final int ALONE = 2;
-    /** Rows of a step that are few, and rows of a part of row-wise work when they are many. */
+    /** Rows of a step that are few, as {@code MANY} of product.h has it, and rows of a part of row-wise work when they are many. */
     private static final int FEW = 12;
     private static final int ROWS = 8;
     /** Parts for each thread when rows are few: enough for balance beside a busy core, not so many that handing out costs. */
@@ -168,10 +168,32 @@ final class NativeOps implements Ops {
             decisions.add(new Decision("columns", format + " x " + policy, kernel, "transposed, each row one run"));
         if (!uses.contains(Use.PRODUCT)) return;
         for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
-            decisions.add(new Decision("product", format + " x " + input, kernel, format.kind() == Format.Kind.SPARSE
-                    ? "tiles of 16 rows under masks, expanded in registers"
-                    : "tiles of 16 rows, each byte read once"));
+            decisions.add(new Decision("product", format + " x " + input, kernel, reason(format, input)));
         }
+    }
+
+    private String reason(Format format, Input input) {
+        boolean amx = kernels.isa.equals("amx");
+        // a tile is 64 columns of bytes deep, and what is scaled inside it cannot be summed there
+        boolean deep = format.equals(Format.I8_ROW) || (format.kind() == Format.Kind.INTEGER && format.group() >= 64);
+        String tiles = format.kind() == Format.Kind.SPARSE
+                ? "tiles of 16 rows under masks, expanded in registers"
+                : "tiles of 16 rows, each byte read once";
+        return switch (input) {
+            case Input.F32 f32 -> tiles;
+            case Input.Bf16 bf16 -> switch (kernels.isa) {
+                case "amx" -> "tdpbf16ps for more than " + FEW + " rows";
+                case "avx512bf16" -> "vdpbf16ps";
+                default -> "no instruction for bfloat16: single precision";
+            };
+            case Input.I8 i8 -> amx && deep && i8.block() != 32 ? "tdpbsud for more than " + FEW + " rows" : tiles;
+        };
+    }
+
+    /** Bfloat16 costs no quality and has the rate of many scales on tiles; elsewhere bytes are several times as fast. */
+    @Override
+    public InputPolicy inputs() {
+        return kernels.isa.equals("amx") ? new InputPolicy(Input.I8, Input.BF16) : InputPolicy.I8;
     }
 
     @Override
@@ -333,8 +355,12 @@ final class NativeOps implements Ops {
         args.ints(batch.positions(), rows).ints(batch.sequences(), rows).ints(batch.table(), batch.tableSize()).number(batch.tableStride())
                 .real(a.scale()).real(a.softCap()).number(a.window());
         run(kernels.attend, args, parts, 1);
-        if (!to.codesCurrent() || a.headSize() % 32 == 0) return;
-        args.begin().act(to, rows);
+        if (to.waits() || (to.codesCurrent() && a.headSize() % 32 != 0)) quantize(to, rows);
+    }
+
+    /** Packs the floats of rows. */
+    private void quantize(NativeAct a, int rows) {
+        args.begin().act(a, rows);
         rows(kernels.quantize, args, rows);
     }
 
@@ -447,6 +473,7 @@ final class NativeOps implements Ops {
                 .number(rows).number(NativeCodes.of(w.activation()));
         int pairs = NativeAct.padded(to.cols()) / 32;
         run(kernels.gated, args, pairs, rows <= FEW ? Math.max(1, pairs / (team.threads() * PARTS)) : 1);
+        if (to.waits()) quantize(to, rows);
         linear(hidden, w.down(), delta);
     }
 

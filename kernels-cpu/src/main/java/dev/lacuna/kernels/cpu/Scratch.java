@@ -24,6 +24,7 @@ final class Scratch {
         CpuWeight of;
         int from;
         int to;
+        boolean brain;
     }
 
     /** Room for chosen rows, unpacked. */

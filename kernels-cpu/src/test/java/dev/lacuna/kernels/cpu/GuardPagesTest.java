@@ -11,6 +11,7 @@ import dev.lacuna.ops.Batch;
 import dev.lacuna.ops.Embedding;
 import dev.lacuna.ops.Ffn;
 import dev.lacuna.ops.HeadNorm;
+import dev.lacuna.ops.Input;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.KvPool;
 import dev.lacuna.ops.KvSpec;
@@ -63,14 +64,13 @@ class GuardPagesTest {
     private int calls;
 
     @ParameterizedTest
-    @ValueSource(strings = {"avx2", "avx512"})
+    @ValueSource(strings = {"avx2", "avx512", "avx512bf16", "amx"})
     void nothingIsTouchedBesideItsOperands(String isa) {
-        assumeTrue(NativeLibrary.missing() == null && NativeLibrary.get().isas().contains(isa), () -> "no C kernels for " + isa + " here");
+        NativeLibrary library = TestedLibraries.of(isa);
         System.out.println("guard pages: repeat with -Dlacuna.test.seed=" + SEED);
-        int wanted = OPERATIONS / NativeLibrary.get().isas().size();
+        int wanted = OPERATIONS / library.isas().size();
         for (int n = 0; calls < wanted; n++) {
-            try (Ops opened = new NativeOps(NativeLibrary.get(), NativeLibrary.get().kernels(isa), Team.of(1 + n % 2),
-                    new GuardedMemory(n % 3 > 0))) {
+            try (Ops opened = new NativeOps(library, library.kernels(isa), Team.of(1 + n % 2), new GuardedMemory(n % 3 > 0))) {
                 ops = opened;
                 block();
             }
@@ -81,6 +81,15 @@ class GuardPagesTest {
     private int size() {
         int[] odd = {1, 26, 31, 33, 64, 96, 172, 312};
         return random.nextInt(3) == 0 ? 1 + random.nextInt(320) : odd[random.nextInt(odd.length)];
+    }
+
+    private Input input() {
+        List<Input> all = List.of(Input.F32, Input.BF16, Input.I8, Input.I8, new Input.I8(64), new Input.I8(128), new Input.I8(0));
+        return all.get(random.nextInt(all.size()));
+    }
+
+    private static InputPolicy withoutBytes(InputPolicy p) {
+        return new InputPolicy(p.fewRows().takesFloats() ? p.fewRows() : Input.F32, p.manyRows().takesFloats() ? p.manyRows() : Input.F32);
     }
 
     private float[] gaussian(int n) {
@@ -109,8 +118,10 @@ class GuardPagesTest {
         Format format = Format.ALL.get(random.nextInt(Format.ALL.size()));
         int dim = format.group() == 1 || format.pads() ? size() : format.group() * (1 + random.nextInt(format.group() == 256 ? 2 : 5));
         int width = format.group() == 1 || format.pads() ? size() : format.group() * (1 + random.nextInt(format.group() == 256 ? 2 : 5));
-        boolean packs = format.kind() != Format.Kind.FLOAT && random.nextInt(4) > 0;
-        InputPolicy policy = packs ? InputPolicy.I8 : InputPolicy.F32;
+        InputPolicy any = new InputPolicy(input(), input());
+        boolean floats = format.kind() == Format.Kind.FLOAT;
+        InputPolicy policy = floats ? withoutBytes(any) : any;
+        boolean packs = !policy.equals(InputPolicy.F32);
         int heads = 1 + random.nextInt(6);
         int kvHeads = 1 + random.nextInt(heads);
         int size = List.of(2, 26, 32, 64, 80, 128).get(random.nextInt(6));
@@ -119,7 +130,7 @@ class GuardPagesTest {
         Limits limits = new Limits(8 + random.nextInt(60), seqs, 3, 4);
         // what reads the mixed heads has columns of its own format
         Format output = format.group() == 1 || format.pads() || heads * size % format.group() == 0 ? format : Format.F16;
-        InputPolicy mixedPolicy = output.kind() == Format.Kind.FLOAT ? InputPolicy.F32 : policy;
+        InputPolicy mixedPolicy = output.kind() == Format.Kind.FLOAT ? withoutBytes(policy) : policy;
         KvType type = KvType.values()[random.nextInt(3)];
         try (KvPool kv = ops.kv(new KvSpec(new int[]{kvHeads}, size, type), 1 + seqs * 4)) {
             room = ops.workspace(limits);

@@ -151,7 +151,7 @@ class KernelsTest {
             float inverse = scale < Float.MIN_NORMAL ? 0 : 1 / scale;
             for (int i = b; i < b + 32; i++) expected[i] = (int) Math.rint(x[i] * inverse) * scale;
         }
-        kernels.quantize(x, 0, x.length);
+        kernels.quantize(x, 0, x.length, 32);
         for (int i = 0; i < x.length; i++) {
             assertEquals(Float.floatToIntBits(expected[i]), Float.floatToIntBits(x[i]), "value " + i + ", " + AGAIN);
         }

@@ -114,9 +114,11 @@ final class Probe {
         }
         float[] x = gaussian(random, 64);
         float[] y = x.clone();
-        plain.quantize(x, 0, 64);
-        vector.quantize(y, 0, 64);
-        near("packed", x, y, 64);
+        for (int block : new int[]{32, 64, 128}) {
+            plain.quantize(x, 0, 64, block);
+            vector.quantize(y, 0, 64, block);
+            near("packed by " + block, x, y, 64);
+        }
         plain.cap(x, 0, 64, 2);
         vector.cap(y, 0, 64, 2);
         near("capped", x, y, 64);
