@@ -39,7 +39,7 @@ public abstract class OpsConformance extends RowSetConformance {
     private static final int[][] PAIRS = {{1, 1}, {31, 33}, {33, 31}, {172, 172}, {576, 1}, {1, 576}, {2046, 1}, {1, 2046}, {33, 8},
             {172, 9}, {576, 33},
             {33, 576}, {31, 2046}, {2046, 31}, {576, 576}, {2046, 2046}, {2, 1}, {33, 3}};
-    private static final long MOST_WORK = 5_000_000;
+    private static final long MOST_WORK = 2_000_000;
     /** The same for inputs that share most of their code with others. */
     private static final long LESS_WORK = 1_000_000;
     /** Formats that meet 8-bit inputs with wider scales: a scale for a row, for a group, for 32, with a minimum, for 16. */
