@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs Lacuna and its peers on the same shapes and bits, in turns, and prints one table.
 
-Peers come from your own npm and pip settings into a work folder: llama.cpp out of node-llama-cpp's package, through its C API; PyTorch with --torch.
+Peers come from your own npm, pip and mvn settings into a work folder: llama.cpp out of node-llama-cpp's package, through its C API; the others on the
+synthetic shapes with --torch (bf16), --onnx (MatMulNBits in 4 or 8 bits) and --jlama (4 bits).
 In each round every engine starts as a process of its own, warms up and measures once, so that a busy minute meets all of them alike; which begins
 alternates. llama.cpp runs with flash attention off and on and the better median counts. Needs Python 3.9, git, a C compiler, npm, and what ./lacuna needs.
 
@@ -20,13 +21,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import folder as hugging_face
 from synthetic import SHAPES, write
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 NODE_LLAMA_CPP = "3.22.1"
 FTYPES = {"F16": 1, "Q4_0": 2, "Q4_1": 3, "Q8_0": 7, "Q4_K_M": 15}  # enum llama_ftype
-TORCH = ["torch", "transformers"]
+BITS = {"Q4_0": 4, "Q4_1": 4, "Q4_K_M": 4, "Q8_0": 8}  # of what other engines have beside a format
+JAVA = ["-Xmx12g", "--add-modules", "jdk.incubator.vector", "--enable-preview", "--source", "25", "--enable-native-access=ALL-UNNAMED",
+        "-Djdk.incubator.vector.VECTOR_ACCESS_OOB_CHECK=0", "--add-opens", "java.base/java.nio=ALL-UNNAMED"]
 
 
 def say(line):
@@ -86,24 +90,77 @@ def lacuna(model, threads, args, quality=()):
     return {row["test"]: row for row in map(json.loads, call(*command).splitlines())}
 
 
-def torch_python(work, args):
-    if args.torch_python:
-        return args.torch_python
-    venv = work / "torch"
-    python = venv / "bin" / "python"
+def python_with(folder, packages):
+    """A Python of its own that has some packages."""
+    python = folder / "bin" / "python"
     if not python.exists():
-        say("fetching %s with pip" % " and ".join(TORCH))
-        call(sys.executable, "-m", "venv", venv)
-        call(python, "-m", "pip", "install", "-q", *TORCH)
+        say("fetching %s with pip" % " and ".join(packages))
+        call(sys.executable, "-m", "venv", folder)
+        call(python, "-m", "pip", "install", "-q", *packages)
     return python
 
 
+class Torch:
+    name = "PyTorch"
+
+    def __init__(self, work, args):
+        self.python = args.torch_python or python_with(work / "torch", ["torch", "transformers"])
+
+    def runs(self, shape, form):
+        return shape is not None
+
+    def run(self, shape, form, threads, args):
+        return call(self.python, HERE / "torch_prefill.py", shape, threads, args.prompt, args.tokens, cwd=HERE)
+
+
+class Onnx:
+    name = "ONNX Runtime"
+
+    def __init__(self, work, args):
+        self.work = work / "onnx"
+        self.python = args.onnx_python or python_with(self.work, ["onnx", "onnxruntime", "numpy"])
+
+    def runs(self, shape, form):
+        return shape is not None and form in BITS
+
+    def run(self, shape, form, threads, args):
+        self.work.mkdir(exist_ok=True)
+        model = self.work / ("%s-%d.onnx" % (shape, BITS[form]))
+        if not model.exists():
+            say("making " + model.name)
+            call(self.python, HERE / "onnx_decoder.py", "make", shape, BITS[form], model)
+        return call(self.python, HERE / "onnx_decoder.py", "run", model, shape, threads, args.prompt, args.tokens, args.sequences)
+
+
+class Jlama:
+    name = "Jlama"
+
+    def __init__(self, work, args):
+        self.work = work / "jlama"
+        if not (self.work / "lib").exists():
+            say("fetching Jlama with mvn")
+            call("mvn", "-q", "-B", "-f", HERE / "jlama" / "pom.xml", "dependency:copy-dependencies", "-DoutputDirectory=%s" % (self.work / "lib").resolve())
+        java = Path(args.jdk or os.environ.get("LACUNA_JAVA_HOME") or os.environ.get("JAVA_HOME") or "") / "bin" / "java"
+        self.java = [java, *JAVA, "-cp", "%s/*" % (self.work / "lib"), HERE / "jlama" / "JlamaPeer.java"]
+
+    def runs(self, shape, form):
+        return shape is not None and BITS.get(form) == 4
+
+    def run(self, shape, form, threads, args):
+        source, packed = self.work / shape, self.work / (shape + "-Q4")
+        if not packed.exists():
+            say("making " + packed.name)
+            hugging_face.write(shape, source)
+            call(*self.java, "quantize", source, packed)
+        return call(*self.java, packed, threads, args.prompt, args.tokens)
+
+
 def models(work, llama, args):
-    """(name, shape or None, file) of all that is run."""
+    """(name, shape or None, format or None, file) of all that is run."""
     folder = work / "models"
     folder.mkdir(parents=True, exist_ok=True)
     for path in args.model:
-        yield Path(path).name, None, Path(path).resolve()
+        yield Path(path).name, None, None, Path(path).resolve()
     for shape in args.shapes:
         source = folder / (shape + "-F16.gguf")
         if not source.exists():
@@ -116,17 +173,22 @@ def models(work, llama, args):
             if not target.exists():
                 say("making " + target.name)
                 llama.quantize(source, target, FTYPES[name])
-            yield target.stem, shape, target
+            yield target.stem, shape, name, target
 
 
 def summary(samples):
     return "%.1f [%.1f-%.1f]" % (statistics.median(samples), min(samples), max(samples))
 
 
-def measure(name, shape, model, threads, llama, python, args):
+def measure(name, shape, form, model, threads, llama, others, args):
     """Rows of the table for one model and thread count."""
-    own, theirs, torch = {}, {0: {}, 1: {}}, {}
-    seen = {}
+    own, theirs, seen = {}, {}, {}  # samples by test; by (engine, test)
+
+    def keep(engine, row):
+        seen[engine] = row["version"]
+        for test, v in row.items():
+            if test[:2] in ("pp", "tg"):
+                theirs.setdefault((engine, test), []).append(v)
 
     def ours():
         for test, row in lacuna(model, threads, args).items():
@@ -134,35 +196,28 @@ def measure(name, shape, model, threads, llama, python, args):
 
     def llamas(flash):
         row = llama.run(model, threads, flash, args)
-        seen["llama.cpp"] = "llama.cpp %s, %s" % (row["version"], row["library"])
-        for test, v in row.items():
-            if test[:2] in ("pp", "tg"):
-                theirs[flash].setdefault(test, []).append(v)
+        keep(flash, {**row, "version": "llama.cpp %s, %s, flash attention %s" % (row["version"], row["library"], "on" if flash else "off")})
 
-    def torches():
-        row = json.loads(call(python, HERE / "torch_prefill.py", shape, threads, args.prompt, args.tokens, cwd=HERE).splitlines()[-1])
-        seen["torch"] = row.pop("version")
-        for test, v in row.items():
-            torch.setdefault(test, []).append(v)
+    def peer(p):
+        keep(p.name, json.loads(p.run(shape, form, threads, args).splitlines()[-1]))
 
-    turns = [ours] + [lambda flash=flash: llamas(flash) for flash in args.flash] + ([torches] if python and shape else [])
+    turns = [ours] + [lambda flash=flash: llamas(flash) for flash in args.flash] + [lambda p=p: peer(p) for p in others if p.runs(shape, form)]
     for r in range(args.rounds):
         say("%s, %d threads, round %d of %d" % (name, threads, r + 1, args.rounds))
         for turn in turns if r % 2 == 0 else reversed(turns):
             turn()
     for test, rows in own.items():
-        speeds = [row["avg_ts"] for row in rows]
-        best = max(args.flash, key=lambda flash: statistics.median(theirs[flash][test]))
-        rival = theirs[best][test]
+        median = statistics.median(row["avg_ts"] for row in rows)
         last = rows[-1]
         share = [row["share_of_read_model"] for row in rows if row["share_of_read_model"] is not None]
         work = [row["share_of_int8"] for row in rows if row["share_of_int8"] is not None]
-        inputs = last["input_many"] if test.startswith("pp") else last["input_few"]
-        yield [name, test, threads, summary(speeds), last["kernels"], inputs, last["type_k"],
-               "%.0f %% / %.0f %%" % (100 * statistics.median(share), 100 * statistics.median(work)) if share else "", summary(rival),
-               "%s, flash attention %s" % (seen["llama.cpp"], "on" if best else "off"), "%.2f" % (statistics.median(speeds) / statistics.median(rival)),
-               summary(torch[test]) if test in torch else "", seen.get("torch", "") if test in torch else "",
-               "%.2f" % (statistics.median(speeds) / statistics.median(torch[test])) if test in torch else ""]
+        cells = [name, test, threads, summary([row["avg_ts"] for row in rows]), last["kernels"],
+                 last["input_many"] if test.startswith("pp") else last["input_few"], last["type_k"],
+                 "%.0f %% / %.0f %%" % (100 * statistics.median(share), 100 * statistics.median(work)) if share else ""]
+        for engine in [max(args.flash, key=lambda flash: statistics.median(theirs[flash, test]))] + [p.name for p in others]:
+            samples = theirs.get((engine, test))
+            cells += [summary(samples), seen[engine], "%.2f" % (median / statistics.median(samples))] if samples else ["", "", ""]
+        yield cells
 
 
 def cpu():
@@ -194,6 +249,10 @@ def options():
     p.add_argument("--windows", type=int, default=16)
     p.add_argument("--torch", action="store_true", help="also PyTorch bf16 on the synthetic shapes")
     p.add_argument("--torch-python", help="a Python that has torch and transformers, instead of fetching them")
+    p.add_argument("--onnx", action="store_true", help="also ONNX Runtime with weights of as many bits")
+    p.add_argument("--onnx-python", help="a Python that has onnx, onnxruntime and numpy, instead of fetching them")
+    p.add_argument("--jlama", action="store_true", help="also Jlama with 4-bit weights")
+    p.add_argument("--jdk", help="home of a JDK 25 for Jlama (default: LACUNA_JAVA_HOME or JAVA_HOME)")
     args = p.parse_args()
     if args.shapes is None:
         args.shapes = [] if args.model else ["135M", "1B"]
@@ -206,16 +265,18 @@ def main():
     args = options()
     args.work.mkdir(parents=True, exist_ok=True)
     llama = Llama(args.work)
-    python = torch_python(args.work, args) if args.torch or args.torch_python else None
+    others = [peer(args.work, args) for peer, wanted in ((Torch, args.torch or args.torch_python), (Onnx, args.onnx or args.onnx_python),
+                                                         (Jlama, args.jlama)) if wanted]
     call(ROOT / "lacuna", "--version")  # builds what is to be built before anything is timed
     print("%s; %d processors; %s %s; node-llama-cpp %s; %d rounds in turns, tokens a second as median [min-max]\n" %
           (cpu(), os.cpu_count() or 0, platform.system(), platform.release(), llama.version, args.rounds))
-    head = ["model", "test", "threads", "Lacuna", "kernels", "input", "kv", "of read / of int8", "llama.cpp", "its settings", "ratio", "PyTorch",
-            "its settings", "ratio"]
+    head = ["model", "test", "threads", "Lacuna", "kernels", "input", "kv", "of read / of int8", "llama.cpp", "its settings", "ratio"]
+    for peer in others:
+        head += [peer.name, "its settings", "ratio"]
     print("| " + " | ".join(head) + " |\n|" + " --- |" * len(head), flush=True)
-    for name, shape, model in models(args.work, llama, args):
+    for name, shape, form, model in models(args.work, llama, args):
         for threads in args.threads:
-            for row in measure(name, shape, model, threads, llama, python, args):
+            for row in measure(name, shape, form, model, threads, llama, others, args):
                 print("| " + " | ".join(map(str, row)) + " |", flush=True)
     if args.perplexity:
         rows = lacuna("smollm2-135m-instruct", max(args.threads), argparse.Namespace(**{**vars(args), "prompt": 16, "tokens": 1, "sequences": 1}),

@@ -221,7 +221,7 @@ int32_t KERNEL(attend)(const void *arguments, int64_t from, int64_t to, void *sc
             F scale = f_set(padding ? 0 : 1 / s.total[i]);
             for (int64_t c = 0; c < s.padded; c += LANES) f_store(mixed + c, f_mul(f_load(mixed + c), scale));
             int64_t r = row + i / group, col = heads[i % group] * size;
-            if (a->out.input == IN_I8 && size % BLOCK == 0) {
+            if (a->out.input != IN_F32 && size % BLOCK == 0) {
                 for (int64_t c = 0; c < size; c += BLOCK) pack_block(&a->out, r, (col + c) / BLOCK, mixed + c);
             } else {
                 memcpy(a->out.floats + r * a->out.padded + col, mixed, (size_t)size * sizeof(float));

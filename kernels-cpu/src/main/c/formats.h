@@ -10,6 +10,14 @@
 //   Q6_K       : [d f16 x16] then 8 x { [scale of the first 16 s8 x16][of the second][codes] }
 //   I8_ROW     : [scale f32 x16] then the codes of each 32, columns padded with zeros
 //   I*_GROUP   : for each group [scale f32 x16][zero point s8 x16], codes of each 32
+//   Of sparse formats a vector holds only the bytes that its mask has a bit for; what is not stored is the code of zero. Byte 4r + y of a vector is
+//   column 4i + y of lane r, so each half byte of a mask is four successive columns of one row. Stored are codes with their highest bit turned, which
+//   makes zero of what is not there.
+//   I8_24      : [scale f32 x16] then for each 32 [mask u64 x8][32 bytes x8]
+//   I4_24      : for each group [scale f32 x16], then for each 32 [mask u64 x8][32 bytes x4], vectors i and 4 + i in the halves of bytes
+//   I8_BITMASK : [scale f32 x16][where each 32 begin u32] then for each 32 [mask u64 x8][the stored bytes]
+//   I4_BITMASK : [where each 32 begin u32] then for each group [scale f32 x16], for each 32 [mask u64 x8][the stored halves, those of a vector beginning
+//                at a byte]
 //   F32, F16, BF16: for each column the values of 16 rows
 #ifndef LACUNA_FORMATS_H
 #define LACUNA_FORMATS_H
@@ -27,12 +35,16 @@ typedef struct {
 } block;
 
 INLINE int is_float(int f) { return f <= BF16; }
+INLINE int is_sparse(int f) { return f >= I8_24; }
+/** Whose tiles differ in length. */
+INLINE int is_bitmask(int f) { return f >= I8_BITMASK; }
+INLINE int has_row_scale(int f) { return f == I8_ROW || f == I8_24 || f == I8_BITMASK; }
 INLINE int has_min(int f) { return f == Q4_1 || f == Q5_1 || f == Q4_K || f == Q5_K || f == I8_GROUP || f == I4_GROUP; }
 /** Codes are taken off 1 << shift(f) where the shift is not negative. */
 INLINE int shift(int f) {
     switch (f) {
-    case Q8_0: case I8_ROW: case I8_GROUP: return 7;
-    case Q4_0: return 3;
+    case Q8_0: case I8_ROW: case I8_GROUP: case I8_24: case I8_BITMASK: return 7;
+    case Q4_0: case I4_24: case I4_BITMASK: return 3;
     case Q5_0: return 4;
     case Q6_K: return 5;
     default: return -1;
@@ -41,7 +53,8 @@ INLINE int shift(int f) {
 INLINE int code_bytes(int f) {
     switch (f) {
     case Q4_0: case Q4_1: case Q4_K: case I4_GROUP: return 256;
-    case Q5_0: case Q5_1: case Q5_K: return 320;
+    case Q5_0: case Q5_1: case Q5_K: case I8_24: return 320;
+    case I4_24: return 192;
     case Q6_K: return 384;
     default: return 512;
     }
@@ -50,7 +63,8 @@ INLINE int code_bytes(int f) {
 INLINE int run(int f, int group) {
     switch (f) {
     case Q4_K: case Q5_K: case Q6_K: return 256;
-    case I8_GROUP: case I4_GROUP: return group;
+    case I8_24: case I8_BITMASK: return 64;
+    case I8_GROUP: case I4_GROUP: case I4_24: case I4_BITMASK: return group;
     default: return 32;
     }
 }
@@ -59,6 +73,7 @@ INLINE int run_header(int f) {
     case Q4_K: case Q5_K: return 64;
     case Q6_K: return 32;
     case I8_GROUP: case I4_GROUP: return 80;
+    case I4_24: return 64;
     default: return 0;
     }
 }
@@ -76,7 +91,15 @@ INLINE int float_bytes(int f) { return f == F32 ? 64 : 32; }
 static inline int64_t tile_bytes(int f, int group, int64_t cols) {
     if (is_float(f)) return cols * float_bytes(f);
     int r = run(f, group);
-    return (f == I8_ROW ? 64 : 0) + (cols + r - 1) / r * run_bytes(f, group);
+    return (has_row_scale(f) ? 64 : 0) + (cols + r - 1) / r * run_bytes(f, group);
+}
+
+/** Where a tile begins. */
+INLINE const uint8_t *tile_at(const struct weight *w, int64_t tile) {
+    if (!is_bitmask((int)w->format)) return w->data + tile * w->tile_bytes;
+    int64_t at;
+    memcpy(&at, w->data + tile * (int64_t)sizeof at, sizeof at);
+    return w->data + at;
 }
 
 INLINE F unpack_float(int f, const uint8_t *tile, int64_t col) {
@@ -84,7 +107,41 @@ INLINE F unpack_float(int f, const uint8_t *tile, int64_t col) {
     return f == F32 ? f_load((const float *)p) : f == F16 ? f_half(p) : f_brain(p);
 }
 
+/** Where block b of a bitmask tile begins. */
+INLINE const uint8_t *bitmask_block(int f, const uint8_t *tile, int64_t b) {
+    uint32_t at;
+    memcpy(&at, tile + (has_row_scale(f) ? 64 : 0) + b * (int64_t)sizeof at, sizeof at);
+    return tile + at;
+}
+
+INLINE void expand_codes(int f, int by_one, const uint8_t *p, I w[8]) {
+    I zero = i_set(f == I8_24 || f == I8_BITMASK ? (int32_t)0x80808080 : 0x08080808), low = i_set(0x0f0f0f0f);
+    const uint8_t *q = p + 64;
+    uint64_t m[8];
+    memcpy(m, p, sizeof m);
+    UNROLL for (int i = 0; i < 8; i++) {
+        I x;
+        switch (f) {
+        case I8_24: x = i_expand(by_one, m[i], q + 32 * i); break;
+        case I4_24: x = i_expand_of(by_one, m[i], i_and(i < 4 ? i_load_half(q + 32 * i) : i_right(i_load_half(q + 32 * (i - 4)), 4), low)); break;
+        case I8_BITMASK:
+            x = i_expand(by_one, m[i], q);
+            q += _mm_popcnt_u64(m[i]);
+            break;
+        default:
+            x = i_expand_of(by_one, m[i], i_nibbles(q));
+            q += (_mm_popcnt_u64(m[i]) + 1) / 2;
+        }
+        w[i] = i_xor(x, zero);
+    }
+}
+
 INLINE void unpack_codes(int f, const uint8_t *p, I w[8]) {
+    if (is_sparse(f)) {
+        if (can_expand()) expand_codes(f, 1, p, w);
+        else expand_codes(f, 0, p, w);
+        return;
+    }
     if (code_bytes(f) == 512) {
         UNROLL for (int i = 0; i < 8; i++) w[i] = i_load(p + 64 * i);
         return;
@@ -114,8 +171,8 @@ INLINE void unpack_codes(int f, const uint8_t *p, I w[8]) {
 INLINE block unpack_block(int f, int group, const uint8_t *tile, int64_t b) {
     block k;
     int per = run(f, group) / 32;
-    const uint8_t *r = tile + (f == I8_ROW ? 64 : 0) + b / per * run_bytes(f, group);
-    const uint8_t *p = r + run_header(f) + b % per * (block_header(f) + code_bytes(f));
+    const uint8_t *r = is_bitmask(f) ? bitmask_block(f, tile, b / per * per) - 64 : tile + (has_row_scale(f) ? 64 : 0) + b / per * run_bytes(f, group);
+    const uint8_t *p = is_bitmask(f) ? bitmask_block(f, tile, b) : r + run_header(f) + b % per * (block_header(f) + code_bytes(f));
     unpack_codes(f, p + block_header(f), k.w);
     k.m = f_zero();
     k.d2 = f_zero();
@@ -133,8 +190,11 @@ INLINE block unpack_block(int f, int group, const uint8_t *tile, int64_t b) {
         k.d = f_mul(f_half(r), f_of(i_s8(p)));
         k.d2 = f_mul(f_half(r), f_of(i_s8(p + 16)));
         break;
-    case I8_ROW:
+    case I8_ROW: case I8_24: case I8_BITMASK:
         k.d = f_load((const float *)tile);
+        break;
+    case I4_24: case I4_BITMASK:
+        k.d = f_load((const float *)r);
         break;
     case I8_GROUP: case I4_GROUP:
         k.d = f_load((const float *)r);
@@ -150,8 +210,9 @@ INLINE block unpack_block(int f, int group, const uint8_t *tile, int64_t b) {
 /** Calls of f(format) with the format as a constant. */
 #define EACH_FORMAT(CALL)                                                                                                                            \
     CALL(F32) CALL(F16) CALL(BF16) CALL(Q8_0) CALL(Q4_0) CALL(Q4_1) CALL(Q5_0) CALL(Q5_1) CALL(Q4_K) CALL(Q5_K) CALL(Q6_K) CALL(I8_ROW)               \
-        CALL(I8_GROUP) CALL(I4_GROUP)
+        CALL(I8_GROUP) CALL(I4_GROUP) CALL(I8_24) CALL(I4_24) CALL(I8_BITMASK) CALL(I4_BITMASK)
 #define EACH_BLOCK_FORMAT(CALL)                                                                                                                      \
-    CALL(Q8_0) CALL(Q4_0) CALL(Q4_1) CALL(Q5_0) CALL(Q5_1) CALL(Q4_K) CALL(Q5_K) CALL(Q6_K) CALL(I8_ROW) CALL(I8_GROUP) CALL(I4_GROUP)
+    CALL(Q8_0) CALL(Q4_0) CALL(Q4_1) CALL(Q5_0) CALL(Q5_1) CALL(Q4_K) CALL(Q5_K) CALL(Q6_K) CALL(I8_ROW) CALL(I8_GROUP) CALL(I4_GROUP)                \
+        CALL(I8_24) CALL(I4_24) CALL(I8_BITMASK) CALL(I4_BITMASK)
 
 #endif

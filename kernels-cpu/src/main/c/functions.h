@@ -2,8 +2,8 @@
 #ifndef LACUNA_FUNCTIONS_H
 #define LACUNA_FUNCTIONS_H
 
+#include "brain.h"
 #include "kernels.h"
-#include "lanes.h"
 #include <float.h>
 #include <math.h>
 
@@ -69,13 +69,18 @@ INLINE F f_activate(int f, F x) {
     }
 }
 
-/** Packs 32 values as block b of a row. What is not finite makes the whole block not a number, as the definition does. */
-INLINE void pack_codes(const struct act *x, int64_t row, int64_t b, F low, F high) {
+/** The largest magnitude of 32 values, as bits. */
+INLINE I i_magnitude(F low, F high) { return i_max(f_bits(f_abs(low)), f_bits(f_abs(high))); }
+
+/**
+ * Packs 32 values as block b of a row; bits are those of the largest magnitude that shares their scale. What is not finite makes the whole block not a
+ * number, as the definition does.
+ */
+INLINE void pack_codes(const struct act *x, int64_t row, int64_t b, F low, F high, int32_t bits) {
     int8_t *codes = x->codes + row * x->bytes;
     float *d = (float *)(codes + x->padded);
     int64_t blocks = x->padded / BLOCK;
     int32_t *n = (int32_t *)(d + 2 * blocks);
-    int32_t bits = i_most(i_max(f_bits(f_abs(low)), f_bits(f_abs(high))));
     float max;
     memcpy(&max, &bits, sizeof max);
     float scale = max / 127;
@@ -95,17 +100,51 @@ INLINE void pack_codes(const struct act *x, int64_t row, int64_t b, F low, F hig
     d[blocks + b] = scale * (float)-(n[2 * b] + n[2 * b + 1]);
 }
 
-/** Packs 32 values, zeros after the row's end, for the consumer. */
+/** Whether values wait as floats until their row is complete: their scale is that of more than a block. */
+INLINE int waits(const struct act *x) { return x->input == IN_I8 && x->block != BLOCK; }
+
+/** Packs 32 values, zeros after the row's end, for the consumer; where they wait, pack_row is to follow. */
 INLINE void pack_block(const struct act *x, int64_t row, int64_t b, const float v[BLOCK]) {
     int64_t n = x->cols - b * BLOCK;
     F low = f_load_some(v, n), high = n > LANES ? f_load_some(v + LANES, n - LANES) : f_zero();
-    if (x->input == IN_I8) {
-        pack_codes(x, row, b, low, high);
+    if (x->input == IN_BF16) {
+        uint16_t *to = (uint16_t *)(x->codes + row * x->bytes) + b * BLOCK;
+        f_store_brain(to, low);
+        f_store_brain(to + LANES, high);
+    } else if (x->input == IN_I8 && !waits(x)) {
+        pack_codes(x, row, b, low, high, i_most(i_magnitude(low, high)));
     } else {
         float *to = x->floats + row * x->padded + b * BLOCK;
         f_store(to, low);
         f_store(to + LANES, high);
     }
+}
+
+/** Packs a whole row; v may be the row's own floats. */
+INLINE void pack_row(const struct act *x, int64_t row, const float *v) {
+    int64_t blocks = x->padded / BLOCK;
+    if (!waits(x)) {
+        for (int64_t b = 0; b < blocks; b++) pack_block(x, row, b, v + b * BLOCK);
+        return;
+    }
+    int64_t per = x->block ? x->block / BLOCK : blocks;
+    for (int64_t from = 0; from < blocks; from += per) {
+        int64_t to = from + per < blocks ? from + per : blocks;
+        I most = i_set(0);
+        for (int64_t c = from * BLOCK; c < to * BLOCK && c < x->cols; c += LANES) {
+            most = i_max(most, f_bits(f_abs(f_load_some(v + c, x->cols - c))));
+        }
+        int32_t bits = i_most(most);
+        for (int64_t b = from; b < to; b++) {
+            int64_t n = x->cols - b * BLOCK;
+            const float *at = v + b * BLOCK;
+            pack_codes(x, row, b, f_load_some(at, n), n > LANES ? f_load_some(at + LANES, n - LANES) : f_zero(), bits);
+        }
+    }
+    const int32_t *n = (const int32_t *)(x->codes + row * x->bytes + x->padded) + 2 * blocks;
+    int32_t *before = (int32_t *)n + 2 * blocks;
+    before[0] = 0;
+    for (int64_t b = 0; b < blocks; b++) before[b + 1] = before[b] + n[2 * b] + n[2 * b + 1];
 }
 
 #endif

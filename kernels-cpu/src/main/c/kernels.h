@@ -9,19 +9,21 @@
 enum { OK = 0, BAD_FORMAT = 1, BAD_ARGUMENT = 2 };
 
 /** Weight formats; the order is that of NativeFormat. */
-enum format { F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, I8_ROW, I8_GROUP, I4_GROUP, FORMATS };
+enum format { F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, I8_ROW, I8_GROUP, I4_GROUP, I8_24, I4_24, I8_BITMASK, I4_BITMASK, FORMATS };
 
-enum input { IN_F32, IN_I8 };
+enum input { IN_F32, IN_I8, IN_BF16 };
 enum activation { SILU, GELU_TANH, GELU_ERF, RELU };
 enum cache { KV_F32, KV_F16, KV_I8 };
 
-/** Values that share a scale of an activation, positions of a block of the cache. */
+/** Values of an activation that are packed at a time, positions of a block of the cache. */
 #define BLOCK 32
 #define KV_BLOCK 32
 
 /**
  * An activation, row-major. As floats: [rows x stride]. As bytes: rows of `bytes` bytes, each the codes [padded], then for each block of 32 the scale
- * d, d times the sum of the codes (both F32), and for each 16 the negated sum of the codes (int32).
+ * d, d times the sum of the codes (both F32), and for each 16 the negated sum of the codes (int32). Where more than a block shares a scale, each has a
+ * copy of it, and for each block and the end there follows the negated sum of all codes before (int32). As bfloat16: rows of `bytes` bytes, each the
+ * values [padded].
  */
 struct act {
     float *floats;
@@ -29,7 +31,8 @@ struct act {
     int64_t cols;   // values of a row
     int64_t padded; // cols, padded with zeros to whole blocks of 32; also the stride of floats
     int64_t bytes;  // stride of codes
-    int64_t input;  // which of the two is current
+    int64_t input;  // which of them is current
+    int64_t block;  // codes that share a scale: 32, 64, 128, or 0 for all of a row
 };
 
 /** Weights in the order in which they are read: 16 rows at a time, see formats.h. */
@@ -38,15 +41,15 @@ struct weight {
     int64_t rows;
     int64_t cols;
     int64_t format;
-    int64_t group;      // values of a group of I8_GROUP and I4_GROUP
-    int64_t tile_bytes; // bytes of 16 rows
+    int64_t group;      // values of a group of I8_GROUP, I4_GROUP, I4_24 and I4_BITMASK
+    int64_t tile_bytes; // bytes of 16 rows; of bitmask formats, whose tiles differ, data begins with the offset of each (int64)
     const float *bias;  // [rows padded to 16] or null
 };
 
 struct pack_args {
     const uint8_t *source; // rows as the file packs them
-    uint8_t *to;
-    int64_t source_bytes; // of a row
+    uint8_t *to;           // null: only measure, and leave the bytes of each tile (int64) at w.data
+    int64_t source_bytes;  // of a row; 0: rows differ, and the source begins with the offset of each (int64)
     struct weight w;
 };
 
@@ -160,17 +163,32 @@ struct best_args {
     int32_t *ids;
 };
 
+/**
+ * Chosen rows of w, which lie one by one, tile_bytes apart; see Ops.rows, whose parts are chosen rows, and Ops.columns, whose parts are blocks of 32
+ * columns. The bias belongs to what comes out: [rows of w] or [columns of w, padded to 32].
+ */
+struct gather_args {
+    struct weight w;
+    struct act x;
+    struct act y;
+    const int32_t *active; // which rows, ascending
+    int64_t count;
+    int64_t rows; // of the step
+};
+
 typedef int32_t kernel(const void *arguments, int64_t from, int64_t to, void *scratch);
 
 /** One table for each tier, in the order of NativeKernels. */
 struct kernels {
-    kernel *pack, *product, *gated, *embed, *norm, *rope, *attend, *activate, *quantize, *best, *unpack;
+    kernel *pack, *product, *gated, *embed, *norm, *rope, *attend, *activate, *quantize, *best, *unpack, *rows, *columns;
 };
 
-#define DECLARE(t) kernel pack_##t, product_##t, gated_##t, embed_##t, norm_##t, rope_##t, attend_##t, activate_##t, quantize_##t, best_##t, unpack_##t;
+#define DECLARE(t) kernel pack_##t, product_##t, gated_##t, embed_##t, norm_##t, rope_##t, attend_##t, activate_##t, quantize_##t, best_##t, unpack_##t, rows_##t, columns_##t;
 DECLARE(avx2)
 DECLARE(avx512)
 #undef DECLARE
+// tiers that differ from avx512 in their products alone
+kernel product_avx512bf16, gated_avx512bf16, product_amx, gated_amx;
 
 #define JOIN2(a, b) a##_##b
 #define JOIN(a, b) JOIN2(a, b)

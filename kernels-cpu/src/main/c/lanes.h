@@ -54,10 +54,15 @@ INLINE I i_or(I a, I b) { return _mm512_or_si512(a, b); }
 INLINE I i_right(I a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
 INLINE I i_left(I a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
 INLINE I i_max(I a, I b) { return _mm512_max_epi32(a, b); }
+INLINE I i_mul(I a, I b) { return _mm512_mullo_epi32(a, b); }
+/** All bits where a > b, signed. */
+INLINE I i_above(I a, I b) { return _mm512_movm_epi32(_mm512_cmpgt_epi32_mask(a, b)); }
 INLINE I i_u8(const void *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128(p)); }
 INLINE I i_s8(const void *p) { return _mm512_cvtepi8_epi32(_mm_loadu_si128(p)); }
 /** The low bytes of the lanes, signed. */
 INLINE void i_store_s8(void *p, I x) { _mm_storeu_si128(p, _mm512_cvtepi32_epi8(x)); }
+/** The low halves of the lanes. */
+INLINE void i_store_16(void *p, I x) { _mm256_storeu_si256(p, _mm512_cvtepi32_epi16(x)); }
 /** To each lane the sum of four products of unsigned bytes of w and signed bytes of a. */
 INLINE I i_dot(I sum, I w, I a) {
 #if defined(__AVX512VNNI__)
@@ -65,6 +70,25 @@ INLINE I i_dot(I sum, I w, I a) {
 #else
 #error "the AVX-512 tier needs VNNI"
 #endif
+}
+
+INLINE I i_xor(I a, I b) { return _mm512_xor_si512(a, b); }
+/** 32 bytes, and zeros after them. */
+INLINE I i_load_half(const void *p) { return _mm512_zextsi256_si512(_mm256_loadu_si256(p)); }
+/** 32 bytes of each, one after the other. */
+INLINE I i_join(__m256i a, __m256i b) { return _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1); }
+/** The 64 nibbles of 32 bytes as bytes, the low half of a byte first. */
+INLINE I i_nibbles(const void *p) {
+    __m512i v = _mm512_cvtepu8_epi16(_mm256_loadu_si256(p));
+    return _mm512_and_si512(_mm512_or_si512(v, _mm512_slli_epi16(v, 4)), _mm512_set1_epi8(15));
+}
+/** Whether the processor expands bytes by one instruction: not all that have VNNI do. */
+INLINE int can_expand(void) { return __builtin_cpu_supports("avx512vbmi2"); }
+/** The next byte of v wherever the mask has a bit, else zero; only where can_expand. */
+INLINE I i_expand_by_one(uint64_t mask, I v) {
+    I x;
+    __asm__("vpexpandb %1, %0%{%2%}%{z%}" : "=v"(x) : "v"(v), "Yk"((__mmask64)mask));
+    return x;
 }
 
 #else
@@ -135,6 +159,8 @@ INLINE I i_or(I x, I y) { return (I){ _mm256_or_si256(x.a, y.a), _mm256_or_si256
 INLINE I i_right(I x, int n) { return (I){ _mm256_srli_epi32(x.a, n), _mm256_srli_epi32(x.b, n) }; }
 INLINE I i_left(I x, int n) { return (I){ _mm256_slli_epi32(x.a, n), _mm256_slli_epi32(x.b, n) }; }
 INLINE I i_max(I x, I y) { return (I){ _mm256_max_epi32(x.a, y.a), _mm256_max_epi32(x.b, y.b) }; }
+INLINE I i_mul(I x, I y) { return (I){ _mm256_mullo_epi32(x.a, y.a), _mm256_mullo_epi32(x.b, y.b) }; }
+INLINE I i_above(I x, I y) { return (I){ _mm256_cmpgt_epi32(x.a, y.a), _mm256_cmpgt_epi32(x.b, y.b) }; }
 INLINE F f_abs(F x) { return f_from(i_and(f_bits(x), i_set(0x7fffffff))); }
 INLINE I i_u8(const void *p) {
     __m128i v = _mm_loadu_si128(p);
@@ -154,6 +180,11 @@ INLINE void i_store_s8(void *p, I x) {
     i_store(v, x);
     for (int i = 0; i < LANES; i++) ((int8_t *)p)[i] = (int8_t)v[i];
 }
+INLINE void i_store_16(void *p, I x) {
+    __m256i low = _mm256_set1_epi32(0xffff);
+    __m256i v = _mm256_packus_epi32(_mm256_and_si256(x.a, low), _mm256_and_si256(x.b, low));
+    _mm256_storeu_si256(p, _mm256_permute4x64_epi64(v, 0xd8));
+}
 /** vpmaddubsw would saturate at large bytes, so even and odd bytes go through 16 bits. */
 INLINE __m256i dot256(__m256i sum, __m256i w, __m256i a) {
     __m256i low = _mm256_set1_epi16(0xff);
@@ -161,10 +192,66 @@ INLINE __m256i dot256(__m256i sum, __m256i w, __m256i a) {
     __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(w, 8), _mm256_srai_epi16(a, 8));
     return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
 }
+INLINE I i_xor(I x, I y) { return (I){ _mm256_xor_si256(x.a, y.a), _mm256_xor_si256(x.b, y.b) }; }
+INLINE I i_load_half(const void *p) { return (I){ _mm256_loadu_si256(p), _mm256_setzero_si256() }; }
+INLINE I i_join(__m256i a, __m256i b) { return (I){ a, b }; }
+INLINE I i_nibbles(const void *p) {
+    __m256i f = _mm256_set1_epi16(0x0f0f);
+    __m256i a = _mm256_cvtepu8_epi16(_mm_loadu_si128(p)), b = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)p + 1));
+    return (I){ _mm256_and_si256(_mm256_or_si256(a, _mm256_slli_epi16(a, 4)), f), _mm256_and_si256(_mm256_or_si256(b, _mm256_slli_epi16(b, 4)), f) };
+}
+INLINE int can_expand(void) { return 0; }
+INLINE I i_expand_by_one(uint64_t mask, I v) {
+    (void)mask;
+    return v;
+}
 INLINE I i_dot(I s, I w, I a) { return (I){ dot256(s.a, w.a, a.a), dot256(s.b, w.b, a.b) }; }
 #undef PAIR
 
 #endif
+
+/** The next of the bytes at p wherever the mask has a bit, else zero: each byte's index is the number of bits before its own. */
+INLINE __m256i expand256(uint32_t mask, const uint8_t *p) {
+    __m256i byte = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+    __m256i bit = _mm256_set1_epi64x((int64_t)0x8040201008040201);
+    __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32((int32_t)mask), byte), bit), bit);
+    __m256i n = _mm256_and_si256(set, _mm256_set1_epi8(1));
+    n = _mm256_add_epi8(n, _mm256_slli_epi64(n, 8));
+    n = _mm256_add_epi8(n, _mm256_slli_epi64(n, 16));
+    n = _mm256_add_epi8(n, _mm256_slli_epi64(n, 32));
+    // the upper eight of each sixteen come after the lower
+    __m256i lower = _mm256_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, 7, 7, 7, 7, 7, 7, 7, 7, -1, -1, -1, -1, -1, -1, -1, -1, 7, 7, 7, 7, 7, 7, 7, 7);
+    n = _mm256_add_epi8(n, _mm256_shuffle_epi8(n, lower));
+    // a negative index gives zero
+    __m256i index = _mm256_or_si256(_mm256_sub_epi8(n, _mm256_set1_epi8(1)), _mm256_andnot_si256(set, _mm256_set1_epi8(-128)));
+    __m128i upper = _mm_loadu_si128((const __m128i *)(p + _mm_popcnt_u32(mask & 0xffff)));
+    return _mm256_shuffle_epi8(_mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p)), upper, 1), index);
+}
+
+/** The same for 64; up to 64 bytes are read whatever the mask says. */
+INLINE I i_expand(int by_one, uint64_t mask, const uint8_t *p) {
+    if (by_one) return i_expand_by_one(mask, i_load(p));
+    return i_join(expand256((uint32_t)mask, p), expand256((uint32_t)(mask >> 32), p + _mm_popcnt_u32((uint32_t)mask)));
+}
+INLINE I i_expand_of(int by_one, uint64_t mask, I v) {
+    if (by_one) return i_expand_by_one(mask, v);
+    uint8_t bytes[64 + 16];
+    i_store(bytes, v);
+    return i_expand(0, mask, bytes);
+}
+
+/** a in the lower half, b in the upper. */
+INLINE I i_halves(int32_t a, int32_t b) { return i_join(_mm256_set1_epi32(a), _mm256_set1_epi32(b)); }
+INLINE F f_halves(float a, float b) { return f_from(i_join(_mm256_castps_si256(_mm256_set1_ps(a)), _mm256_castps_si256(_mm256_set1_ps(b)))); }
+/** The first lane of each four, zeros between. */
+INLINE I i_fours(int32_t a, int32_t b, int32_t c, int32_t d) { return i_join(_mm256_setr_epi32(a, 0, 0, 0, b, 0, 0, 0), _mm256_setr_epi32(c, 0, 0, 0, d, 0, 0, 0)); }
+INLINE I i_two(const void *p, const void *q) { return i_join(_mm256_loadu_si256(p), _mm256_loadu_si256(q)); }
+/** 16 bytes of each: their low halves, then their high halves. */
+INLINE I i_two_of_nibbles(const void *p, const void *q) {
+    __m128i v = _mm_loadu_si128(p), w = _mm_loadu_si128(q), f = _mm_set1_epi8(15);
+    return i_join(_mm256_set_m128i(_mm_and_si128(_mm_srli_epi16(v, 4), f), _mm_and_si128(v, f)),
+                  _mm256_set_m128i(_mm_and_si128(_mm_srli_epi16(w, 4), f), _mm_and_si128(w, f)));
+}
 
 INLINE F f_zero(void) { return f_set(0); }
 /** Four bytes for every lane. */

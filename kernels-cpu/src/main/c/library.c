@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kernels.h"
@@ -16,31 +17,84 @@ int64_t tile_bytes_of(int64_t format, int64_t group, int64_t cols);
 int64_t scratch_bytes_of(int64_t cols, int64_t rows, int64_t queries, int64_t head_size);
 
 /** Version of this interface. */
-EXPORT int32_t lacuna_version(void) { return 1; }
+EXPORT int32_t lacuna_version(void) { return 2; }
 
-/** Whether a tier of the list (0 avx2, 1 avx512) runs here. */
+/** Whether the processor has AMX tiles with products of bytes and of bfloat16. */
+static int amx_here(void) {
+#if defined(EMULATED_TILES)
+    return 1;
+#elif defined(NO_AMX)
+    return 0;
+#else
+    unsigned eax, ebx, ecx, edx;
+    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return 0;
+    return (edx >> 22 & 1) && (edx >> 24 & 1) && (edx >> 25 & 1);
+#endif
+}
+
+/** Asks the system for the tiles' state, once for the process and all its threads; whether it gives it. */
+static int amx_allowed(void) {
+#if defined(EMULATED_TILES)
+    return 1;
+#else
+    unsigned low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    (void)high;
+    enum { TILE_STATE = 3 << 17, ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return (low & TILE_STATE) == TILE_STATE && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#endif
+}
+
+/**
+ * Whether a tier of the list (0 avx2, 1 avx512, 2 avx512bf16, 3 amx) runs here: 1; 0 where the processor lacks it, -1 where the system keeps it from
+ * us.
+ */
 EXPORT int32_t lacuna_runs(int32_t tier) {
     __builtin_cpu_init();
     // clang's list has no f16c
     unsigned eax, ebx, ecx = 0, edx;
     __get_cpuid(1, &eax, &ebx, &ecx, &edx);
-    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && (ecx & bit_F16C);
+    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("fma") && (ecx & bit_F16C);
     switch (tier) {
     case 0: return avx2;
     case 1:
         return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
             && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+    case 2: return lacuna_runs(1) == 1 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax >> 5 & 1);
+    case 3:
+        if (lacuna_runs(1) != 1 || !amx_here()) return 0;
+        return amx_allowed() ? 1 : -1;
     default: return 0;
     }
 }
 
 #define TABLE(t)                                                                                                                                     \
     static const struct kernels table_##t = { pack_##t, product_##t, gated_##t,    embed_##t, norm_##t,   rope_##t,                                   \
-                                              attend_##t, activate_##t, quantize_##t, best_##t,  unpack_##t };
+                                              attend_##t, activate_##t, quantize_##t, best_##t,  unpack_##t, rows_##t,  columns_##t };
+#if defined(FAULTY)
+/** Of the library that tests refuse: one sum of many is not what it should be. */
+static int32_t faulty(const void *arguments, int64_t from, int64_t to, void *scratch) {
+    const struct product_args *a = arguments;
+    int32_t status = product_avx2(arguments, from, to, scratch);
+    if (from == 0 && a->rows > 12) a->y.floats[a->y.padded] *= 1.001f;
+    return status;
+}
+#define product_avx2 faulty
+#endif
 TABLE(avx2)
 TABLE(avx512)
+/** A tier that has products of its own. */
+#define TABLE_ON_AVX512(t)                                                                                                                           \
+    static const struct kernels table_##t = { pack_avx512,   product_##t,     gated_##t,       embed_avx512, norm_avx512,  rope_avx512,              \
+                                              attend_avx512, activate_avx512, quantize_avx512, best_avx512,  unpack_avx512,                         \
+                                              rows_avx512,   columns_avx512 };
+TABLE_ON_AVX512(avx512bf16)
+TABLE_ON_AVX512(amx)
 
-EXPORT const struct kernels *lacuna_kernels(int32_t tier) { return tier == 0 ? &table_avx2 : &table_avx512; }
+EXPORT const struct kernels *lacuna_kernels(int32_t tier) {
+    const struct kernels *const tables[] = { &table_avx2, &table_avx512, &table_avx512bf16, &table_amx };
+    return tier < 0 || tier > 3 ? 0 : tables[tier];
+}
 
 /** Bytes of 16 placed rows. */
 EXPORT int64_t lacuna_tile_bytes(int64_t format, int64_t group, int64_t cols) { return tile_bytes_of(format, group, cols); }

@@ -143,12 +143,95 @@ static void row(const struct weight *w, const uint8_t *s, uint8_t *tile, int lan
     }
 }
 
+/** One row of a sparse format, word after word. */
+typedef struct {
+    const uint8_t *masks, *next;
+} sparse_row;
+
+static int64_t value_bytes(int bits, uint64_t mask) { return (_mm_popcnt_u64(mask) * bits + 7) / 8; }
+
+/** Stored value i as it lies in a tile. */
+static uint8_t value(int bits, const uint8_t *values, int64_t i) {
+    return bits == 8 ? values[i] : (uint8_t)((values[i / 2] >> 4 * (i % 2) & 15) ^ 8);
+}
+
+/** Packs a tile of a sparse format, or, where to is null, finds what it would take; returns its bytes. */
+static int64_t sparse_tile(const struct pack_args *a, int64_t tile, uint8_t *to) {
+    const struct weight *w = &a->w;
+    int f = (int)w->format, bits = shift(f) + 1, n = w->rows - tile * LANES < LANES ? (int)(w->rows - tile * LANES) : LANES;
+    int64_t group = has_row_scale(f) ? 64 : w->group, table = has_row_scale(f) ? 64 : 0;
+    int64_t cols = (w->cols + group - 1) / group * group, at = table + (is_bitmask(f) ? cols / BLOCK * 4 : 0);
+    sparse_row row[LANES];
+    for (int lane = 0; lane < n; lane++) {
+        int64_t offset = (tile * LANES + lane) * a->source_bytes;
+        if (!a->source_bytes) memcpy(&offset, a->source + (tile * LANES + lane) * 8, 8);
+        row[lane].next = a->source + offset;
+        if (!has_row_scale(f)) continue;
+        if (to) memcpy(to + 4 * lane, row[lane].next, 4);
+        row[lane].next += 4;
+    }
+    for (int64_t word = 0; word < cols; word += 64) {
+        uint64_t m[LANES] = { 0 };
+        const uint8_t *values[LANES];
+        for (int lane = 0; lane < n; lane++) {
+            if (word % group == 0) {
+                if (!has_row_scale(f)) {
+                    if (to) memcpy(to + at + 4 * lane, row[lane].next, 4);
+                    row[lane].next += 4;
+                }
+                row[lane].masks = row[lane].next;
+                row[lane].next += group / 8;
+            }
+            memcpy(&m[lane], row[lane].masks + word % group / 8, 8);
+            values[lane] = row[lane].next;
+            row[lane].next += value_bytes(bits, m[lane]);
+        }
+        if (word % group == 0 && !has_row_scale(f)) at += 64;
+        for (int c = 0; c < 64; c += BLOCK) {
+            uint32_t begin = (uint32_t)at;
+            if (to && is_bitmask(f)) memcpy(to + table + (word + c) / BLOCK * 4, &begin, 4);
+            int64_t next = at + 64;
+            for (int i = 0; i < 8; i++) {
+                uint64_t mask = 0;
+                uint8_t *codes = to ? to + next : 0;
+                int64_t stored = 0;
+                for (int lane = 0; lane < n; lane++) mask |= (m[lane] >> (c + 4 * i) & 15) << 4 * lane;
+                if (to) memcpy(to + at + 8 * i, &mask, 8);
+                for (int lane = 0; to && lane < n; lane++) {
+                    for (int y = c + 4 * i; y < c + 4 * i + 4; y++) {
+                        if (!(m[lane] >> y & 1)) continue;
+                        uint8_t v = value(bits, values[lane], _mm_popcnt_u64(m[lane] & ((1ull << y) - 1)));
+                        switch (f) {
+                        case I4_24: to[at + 64 + 32 * (i % 4) + stored] |= (uint8_t)(v << (i < 4 ? 0 : 4)); break;
+                        case I4_BITMASK: codes[stored / 2] |= (uint8_t)(v << 4 * (stored % 2)); break;
+                        default: codes[stored] = v;
+                        }
+                        stored++;
+                    }
+                }
+                next += is_bitmask(f) ? value_bytes(bits, mask) : 32;
+            }
+            at = is_bitmask(f) ? next : at + code_bytes(f);
+        }
+    }
+    return at;
+}
+
 /** Parts are tiles. Rows past the end are left as they are: zeros. */
 int32_t KERNEL(pack)(const void *arguments, int64_t from, int64_t to, void *scratch) {
     const struct pack_args *a = arguments;
     (void)scratch;
     if (a->w.format < 0 || a->w.format >= FORMATS) return BAD_FORMAT;
     for (int64_t t = from; t < to; t++) {
+        if (is_sparse((int)a->w.format)) {
+            if (a->to) {
+                sparse_tile(a, t, a->to + (tile_at(&a->w, t) - a->w.data));
+            } else {
+                int64_t bytes = sparse_tile(a, t, 0);
+                memcpy((uint8_t *)(uintptr_t)a->w.data + 8 * t, &bytes, sizeof bytes);
+            }
+            continue;
+        }
         for (int lane = 0; lane < LANES && t * LANES + lane < a->w.rows; lane++) {
             row(&a->w, a->source + (t * LANES + lane) * a->source_bytes, a->to + t * a->w.tile_bytes, lane);
         }

@@ -1,23 +1,11 @@
 // Products: every sum is over one row's columns in one order, however many rows and tiles share the work.
 #include "product.h"
 #include "functions.h"
+#include "tiles.h"
+
+#ifndef BASE // a tier that differs in few products takes the others from the tier that it is built on
 
 // ---- 8-bit activations: integer sums of 32 columns, scaled and added in single precision
-
-/** What the products of a block are scaled with, for one activation row. */
-typedef struct {
-    const int8_t *codes;
-    const float *d;
-    const float *s;
-    const int32_t *n;
-} x_row;
-
-INLINE x_row x_at(const struct act *x, int64_t row) {
-    const int8_t *p = x->codes + row * x->bytes;
-    const float *d = (const float *)(p + x->padded);
-    int64_t blocks = x->padded / BLOCK;
-    return (x_row){ p, d, d + blocks, (const int32_t *)(d + 2 * blocks) };
-}
 
 /** Adds a block's products to sum; factor is what the negated sums of codes count, 1 << shift or 0. */
 INLINE F add_block(int two, int min, int32_t factor, const I w[8], F d, F d2, F m, const x_row *x, int64_t b, F sum) {
@@ -54,23 +42,52 @@ INLINE void direct_rows(int f, int n, int group, const uint8_t *tile, int64_t bl
     UNROLL for (int t = 0; t < n; t++) f_store(y + t * stride, sum[t]);
 }
 
-/** The same with an unpacked tile. */
-INLINE void panel_rows(int two, int min, int n, int32_t factor, const panel_block *panel, int64_t blocks, const struct act *x,
+/**
+ * The same with unpacked tiles, which share what is loaded of an activation. Sizes of arrays are constants: those of a variable size, even of one that is
+ * known here, do not become registers.
+ */
+INLINE void panel_rows(int two, int min, int tiles, int n, int32_t factor, const panel_block *panel, int64_t blocks, const struct act *x,
                        const int32_t *index, float *y, int64_t stride) {
-    x_row row[n];
-    F sum[n];
+    x_row row[MANY];
+    F sum[MANY][2];
     UNROLL for (int t = 0; t < n; t++) {
         row[t] = x_at(x, index[t]);
-        sum[t] = f_zero();
+        UNROLL for (int k = 0; k < tiles; k++) sum[t][k] = f_zero();
     }
     for (int64_t b = 0; b < blocks; b++) {
         const panel_block *p = panel + b;
-        I w[8];
-        UNROLL for (int i = 0; i < 8; i++) w[i] = i_load(p->codes + 64 * i);
-        F d = f_load(p->d), d2 = two ? f_load(p->d2) : d, m = min ? f_load(p->m) : d;
-        UNROLL for (int t = 0; t < n; t++) sum[t] = add_block(two, min, factor, w, d, d2, m, &row[t], b, sum[t]);
+        I part[MANY][2];
+        F first[MANY][2];
+        UNROLL for (int t = 0; t < n; t++) {
+            const int32_t *off = row[t].n + 2 * b;
+            UNROLL for (int k = 0; k < tiles; k++) part[t][k] = i_set(two ? off[0] * factor : (off[0] + off[1]) * factor);
+        }
+        UNROLL for (int i = 0; i < 8; i++) {
+            I w[2];
+            UNROLL for (int k = 0; k < tiles; k++) w[k] = i_load(p[k * blocks].codes + 64 * i);
+            UNROLL for (int t = 0; t < n; t++) {
+                I four = i_four(row[t].codes + BLOCK * b + 4 * i);
+                UNROLL for (int k = 0; k < tiles; k++) {
+                    if (two && i == 4) {
+                        first[t][k] = f_mul(f_of(part[t][k]), f_load(p[k * blocks].d));
+                        part[t][k] = i_set(row[t].n[2 * b + 1] * factor);
+                    }
+                    part[t][k] = i_dot(part[t][k], w[k], four);
+                }
+            }
+        }
+        UNROLL for (int t = 0; t < n; t++) {
+            F d = f_set(row[t].d[b]);
+            UNROLL for (int k = 0; k < tiles; k++) {
+                const panel_block *at = p + k * blocks;
+                F all = f_of(part[t][k]);
+                if (two) sum[t][k] = f_fma(f_fma(all, f_load(at->d2), first[t][k]), d, sum[t][k]);
+                else sum[t][k] = f_fma(f_mul(all, d), f_load(at->d), sum[t][k]);
+                if (min) sum[t][k] = f_fma(f_load(at->m), f_set(row[t].s[b]), sum[t][k]);
+            }
+        }
     }
-    UNROLL for (int t = 0; t < n; t++) f_store(y + t * stride, sum[t]);
+    UNROLL for (int t = 0; t < n; t++) UNROLL for (int k = 0; k < tiles; k++) f_store(y + t * stride + k * LANES, sum[t][k]);
 }
 
 /** Rows whose sums stay in registers together. */
@@ -109,19 +126,35 @@ INLINE void panel_rows(int two, int min, int n, int32_t factor, const panel_bloc
 #define DIRECT_ROWS_I8_ROW(n) DIRECT_CALL(I8_ROW, n)
 #define DIRECT_ROWS_I8_GROUP(n) DIRECT_CALL(I8_GROUP, n)
 #define DIRECT_ROWS_I4_GROUP(n) DIRECT_CALL(I4_GROUP, n)
+#define DIRECT_ROWS_I8_24(n) DIRECT_CALL(I8_24, n)
+#define DIRECT_ROWS_I4_24(n) DIRECT_CALL(I4_24, n)
+#define DIRECT_ROWS_I8_BITMASK(n) DIRECT_CALL(I8_BITMASK, n)
+#define DIRECT_ROWS_I4_BITMASK(n) DIRECT_CALL(I4_BITMASK, n)
 EACH_BLOCK_FORMAT(DIRECT)
 
-#define PANEL(name)                                                                                                                                  \
-    static void name(const panel_block *panel, int64_t blocks, int32_t factor, const struct act *x, const int32_t *index, int64_t rows, float *y,    \
-                     int64_t stride) {                                                                                                               \
-        BY_ROWS(rows, t, name##_rows)                                                                                                                \
+/** Rows with two unpacked tiles, or with one. */
+#define PANEL(name, most)                                                                                                                            \
+    static void name(const panel_block *panel, int64_t blocks, int tiles, int32_t factor, const struct act *x, const int32_t *index, int64_t rows,   \
+                     float *y, int64_t stride) {                                                                                                     \
+        if (tiles == 2) IN_RUNS(rows, t, most, name##_pair)                                                                                          \
+        else IN_RUNS(rows, t, most, name##_single)                                                                                                   \
     }
-#define panel_plain_rows(n) panel_rows(0, 0, n, factor, panel, blocks, x, index + t, y + t * stride, stride)
-#define panel_min_rows(n) panel_rows(0, 1, n, factor, panel, blocks, x, index + t, y + t * stride, stride)
-#define panel_two_rows(n) panel_rows(1, 0, n, factor, panel, blocks, x, index + t, y + t * stride, stride)
-PANEL(panel_plain)
-PANEL(panel_min)
-PANEL(panel_two)
+#define PANEL_CALL(two, min, tiles, n) panel_rows(two, min, tiles, n, factor, panel, blocks, x, index + t, y + t * stride, stride)
+#define panel_plain_pair(n) PANEL_CALL(0, 0, 2, n)
+#define panel_plain_single(n) PANEL_CALL(0, 0, 1, n)
+#define panel_min_pair(n) PANEL_CALL(0, 1, 2, n)
+#define panel_min_single(n) PANEL_CALL(0, 1, 1, n)
+#define panel_two_pair(n) PANEL_CALL(1, 0, 2, n)
+#define panel_two_single(n) PANEL_CALL(1, 0, 1, n)
+#if defined(__AVX512F__)
+PANEL(panel_plain, 6)
+PANEL(panel_min, 6)
+PANEL(panel_two, 4)
+#else
+PANEL(panel_plain, 2)
+PANEL(panel_min, 2)
+PANEL(panel_two, 2)
+#endif
 
 #define UNPACK(f)                                                                                                                                    \
     case f:                                                                                                                                          \
@@ -140,12 +173,13 @@ static void unpack_panel(const struct weight *w, const uint8_t *tile, panel_bloc
     switch (w->format) { EACH_BLOCK_FORMAT(UNPACK) }
 }
 
-static void eight_bits(const struct weight *w, const struct act *x, const int32_t *index, int64_t rows, int64_t from, int64_t to, float *y,
-                       int64_t stride, panel_block *panel) {
+void KERNEL(eight_bits)(const struct weight *w, const struct act *x, const int32_t *index, int64_t rows, int64_t from, int64_t to, float *y,
+                        int64_t stride, void *scratch) {
+    panel_block *panel = scratch;
     int f = (int)w->format;
     if (rows <= MANY) {
         for (int64_t t = from; t < to; t++) {
-            const uint8_t *tile = w->data + t * w->tile_bytes;
+            const uint8_t *tile = tile_at(w, t);
             float *out = y + (t - from) * LANES;
             switch (f) {
 #define CASE(f) case f: direct_##f(w, tile, x, index, rows, out, stride); break;
@@ -159,15 +193,16 @@ static void eight_bits(const struct weight *w, const struct act *x, const int32_
     int32_t factor = SHIFTED(f);
     for (int64_t first = from; first < to; first += PANEL_TILES) {
         int64_t n = to - first < PANEL_TILES ? to - first : PANEL_TILES;
-        for (int64_t t = 0; t < n; t++) unpack_panel(w, w->data + (first + t) * w->tile_bytes, panel + t * blocks);
+        for (int64_t t = 0; t < n; t++) unpack_panel(w, tile_at(w, first + t), panel + t * blocks);
         for (int64_t r = 0; r < rows; r += MANY) {
             int64_t some = rows - r < MANY ? rows - r : MANY;
-            for (int64_t t = 0; t < n; t++) {
+            for (int64_t t = 0; t < n; t += 2) {
                 const panel_block *p = panel + t * blocks;
+                int tiles = n - t < 2 ? 1 : 2;
                 float *out = y + r * stride + (first - from + t) * LANES;
-                if (f == Q6_K) panel_two(p, blocks, factor, x, index + r, some, out, stride);
-                else if (has_min(f)) panel_min(p, blocks, factor, x, index + r, some, out, stride);
-                else panel_plain(p, blocks, factor, x, index + r, some, out, stride);
+                if (f == Q6_K) panel_two(p, blocks, tiles, factor, x, index + r, some, out, stride);
+                else if (has_min(f)) panel_min(p, blocks, tiles, factor, x, index + r, some, out, stride);
+                else panel_plain(p, blocks, tiles, factor, x, index + r, some, out, stride);
             }
         }
     }
@@ -231,10 +266,11 @@ FLOATS(BF16)
         for (int64_t b = 0; b < blocks; b++) values(f, unpack_block(f, group, tile, b), (float(*)[LANES])(to + b * BLOCK * LANES));                  \
         break;
 
-static void floats(const struct weight *w, const struct act *x, const int32_t *index, int64_t rows, int64_t from, int64_t to, float *y,
-                   int64_t stride, float *panel) {
+void KERNEL(floats)(const struct weight *w, const struct act *x, const int32_t *index, int64_t rows, int64_t from, int64_t to, float *y,
+                    int64_t stride, void *scratch) {
+    float *panel = scratch;
     for (int64_t t = from; t < to; t++) {
-        const uint8_t *tile = w->data + t * w->tile_bytes;
+        const uint8_t *tile = tile_at(w, t);
         float *out = y + (t - from) * LANES;
         switch (w->format) {
         case F32: floats_F32(tile, w->cols, x, index, rows, out, stride); break;
@@ -251,10 +287,17 @@ static void floats(const struct weight *w, const struct act *x, const int32_t *i
     }
 }
 
+#endif
+
 void KERNEL(multiply)(const struct weight *w, const struct act *x, const int32_t *index, int64_t rows, int64_t from, int64_t to, float *y,
                       int64_t stride, void *scratch) {
-    if (x->input == IN_I8) eight_bits(w, x, index, rows, from, to, y, stride, scratch);
-    else floats(w, x, index, rows, from, to, y, stride, scratch);
+    if (x->input == IN_BF16) KERNEL(brains)(w, x, index, rows, from, to, y, stride, scratch);
+    else if (x->input == IN_F32) ON_BASE(floats)(w, x, index, rows, from, to, y, stride, scratch);
+    else if (!long_sums(w, x)) ON_BASE(eight_bits)(w, x, index, rows, from, to, y, stride, scratch);
+#ifdef TILES
+    else if (fits_tiles(w, x, rows)) KERNEL(tiled_codes)(w, x, index, rows, from, to, y, stride, scratch);
+#endif
+    else ON_BASE(longs)(w, x, index, rows, from, to, y, stride, scratch);
 }
 
 /** Parts are tiles. */

@@ -5,7 +5,7 @@
 
 /** One row of a placed matrix as floats, [cols padded to 32]. */
 static void table_row(const struct weight *w, int64_t row, float *to) {
-    const uint8_t *tile = w->data + row / LANES * w->tile_bytes;
+    const uint8_t *tile = tile_at(w, row / LANES);
     int lane = (int)(row % LANES);
     int group = (int)w->group;
     int64_t cols = w->cols;
@@ -44,7 +44,7 @@ int32_t KERNEL(embed)(const void *arguments, int64_t from, int64_t to, void *scr
             if (a->positions.data) y = f_add(y, f_load(learned + c));
             f_store(v + c, y);
         }
-        for (int64_t b = 0; b < padded / BLOCK; b++) pack_block(&a->x, r, b, v + b * BLOCK);
+        pack_row(&a->x, r, v);
     }
     return OK;
 }
@@ -98,7 +98,7 @@ int32_t KERNEL(norm)(const void *arguments, int64_t from, int64_t to, void *scra
         if (a->norm.gain) normalize(&a->norm, x, n, y);
         memcpy(residual, a->keep_normed && a->norm.gain ? y : x, (size_t)n * sizeof(float));
         if (!a->out.floats) continue;
-        for (int64_t b = 0; b < padded / BLOCK; b++) pack_block(&a->out, r, b, (a->norm.gain ? y : x) + b * BLOCK);
+        pack_row(&a->out, r, a->norm.gain ? y : x);
     }
     return OK;
 }
@@ -119,27 +119,32 @@ int32_t KERNEL(activate)(const void *arguments, int64_t from, int64_t to, void *
             }
             pack_block(&a->out, r, b, v);
         }
+        if (waits(&a->out)) pack_row(&a->out, r, a->out.floats + r * a->out.padded);
     }
     return OK;
 }
 
-/** Floats to codes; parts are rows. */
+/** Floats to what they are packed to; parts are rows. */
 int32_t KERNEL(quantize)(const void *arguments, int64_t from, int64_t to, void *scratch) {
     const struct quantize_args *a = arguments;
     (void)scratch;
     for (int64_t r = from; r < to; r++) {
-        for (int64_t b = 0; b < a->x.padded / BLOCK; b++) pack_block(&a->x, r, b, a->x.floats + r * a->x.padded + b * BLOCK);
+        pack_row(&a->x, r, a->x.floats + r * a->x.padded);
     }
     return OK;
 }
 
-/** Codes to floats; parts are rows. */
+/** What was packed to floats; parts are rows. */
 int32_t KERNEL(unpack)(const void *arguments, int64_t from, int64_t to, void *scratch) {
     const struct quantize_args *a = arguments;
     (void)scratch;
     for (int64_t r = from; r < to; r++) {
         const int8_t *codes = a->x.codes + r * a->x.bytes;
         const float *d = (const float *)(codes + a->x.padded);
+        if (a->x.input == IN_BF16) {
+            for (int64_t c = 0; c < a->x.padded; c += LANES) f_store(a->x.floats + r * a->x.padded + c, f_brain(codes + 2 * c));
+            continue;
+        }
         for (int64_t c = 0; c < a->x.padded; c++) a->x.floats[r * a->x.padded + c] = (float)codes[c] * d[c / BLOCK];
     }
     return OK;

@@ -5,6 +5,7 @@ import dev.lacuna.ops.Attention;
 import dev.lacuna.ops.Backends;
 import dev.lacuna.ops.Batch;
 import dev.lacuna.ops.CheckedOps;
+import dev.lacuna.ops.Input;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.KvPool;
 import dev.lacuna.ops.KvSpec;
@@ -139,9 +140,9 @@ public class Kernels {
     public static class Product {
         /** Packing of the weights. */
         @Param({"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K", "I8_ROW", "I4_GROUP_32",
-                "I4_GROUP_128"})
+                "I4_GROUP_128", "I8_24", "I4_24_64", "I4_24_128", "I8_BITMASK", "I4_BITMASK_64", "I4_BITMASK_128"})
         public String format = "Q4_0";
-        /** Inputs of packed formats: i8 or f32. */
+        /** Inputs: f32, bf16, or for packed formats i8, i8/64, i8/128, i8/row. */
         @Param("i8")
         public String input = "i8";
         /** Outputs. */
@@ -170,8 +171,16 @@ public class Kernels {
                 floats.data().setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) (o.random.nextGaussian() * 0.02));
             }
             Tensor packed = floats.as(to, o.arena);
-            InputPolicy policy = (input.equals("f32") ? InputPolicy.F32 : InputPolicy.I8).fit(List.of(packed));
-            bytes = to.bytes(out, in);
+            InputPolicy policy = InputPolicy.pinned(switch (input) {
+                case "f32" -> Input.F32;
+                case "bf16" -> Input.BF16;
+                case "i8" -> Input.I8;
+                case "i8/64" -> new Input.I8(64);
+                case "i8/128" -> new Input.I8(128);
+                case "i8/row" -> new Input.I8(0);
+                default -> throw new IllegalArgumentException("inputs are f32, bf16, i8, i8/64, i8/128 and i8/row, not " + input);
+            }).fit(List.of(packed));
+            bytes = packed.data().byteSize();
             long copies = Math.max(1, (((long) stream << 20) + bytes - 1) / bytes);
             weights.clear();
             for (long c = 0; c < copies; c++) {

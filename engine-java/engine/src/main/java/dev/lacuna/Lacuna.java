@@ -12,6 +12,7 @@ import dev.lacuna.model.Decoder;
 import dev.lacuna.model.ModelSpec;
 import dev.lacuna.ops.Backends;
 import dev.lacuna.ops.CheckedOps;
+import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.KvSpec;
 import dev.lacuna.ops.Limits;
 import dev.lacuna.text.ChatTemplate;
@@ -90,7 +91,6 @@ public final class Lacuna implements AutoCloseable {
     @SuppressWarnings("MustBeClosedChecker") // the arena is closed with the model
     private Lacuna(ModelFile file, Options options) {
         this.file = file;
-        this.options = options;
         ModelSpec whole = Decoder.spec(file);
         spec = options.layers() == null ? whole : whole.withLayers(options.layers());
         tokenizer = FileText.tokenizer(file, spec.vocabulary());
@@ -101,7 +101,9 @@ public final class Lacuna implements AutoCloseable {
         encoded = Arena.ofShared();
         try {
             requireMemory(sizes);
-            decoder = Decoder.place(file, spec, ops, context, options.activations(), Encoding.of(options, file, spec, encoded));
+            InputPolicy inputs = options.activations() == null ? ops.inputs() : options.activations();
+            this.options = options.withActivations(inputs);
+            decoder = Decoder.place(file, spec, ops, context, inputs, Encoding.of(options, file, spec, encoded));
             engine = new Engine(decoder, tokenizer, sizes);
         } catch (Throwable t) {
             ops.close();
@@ -154,6 +156,7 @@ public final class Lacuna implements AutoCloseable {
         return spec;
     }
 
+    /** As they were asked for, with the inputs that were chosen where none were. */
     public Options options() {
         return options;
     }

@@ -17,20 +17,20 @@ import org.jspecify.annotations.Nullable;
  * @param sessions    full contexts that the cache has room for; shorter ones share it
  * @param kernels     threads, tier and strictness
  * @param kv          packing of the cache
- * @param activations inputs of products with block formats; float formats always take F32
+ * @param activations inputs of products, float formats taking F32 in the place of 8 bits; null: what the kernels are best at
  * @param weights     re-encode every matrix at load; null: as the file has them
  * @param layers      numbers of the layers to keep, rising; null: all
  * @param template    name of a chat template for files without one ({@code chatml}, {@code alpaca}, ...); null: the file's
  * @param variables   what chat templates are told beside the messages: {@code enable_thinking}, {@code tools}, ...; plain data
  * @param progress    told of downloads and other long work
  */
-public record Options(int context, int sessions, OpsOptions kernels, KvType kv, InputPolicy activations, @Nullable Format weights,
+public record Options(int context, int sessions, OpsOptions kernels, KvType kv, @Nullable InputPolicy activations, @Nullable Format weights,
         int @Nullable [] layers,
         @Nullable String template, Map<String, Object> variables, Progress progress) {
     /** The context where none is asked for and the model has more. */
     public static final int DEFAULT_CONTEXT = 8192;
 
-    public static final Options DEFAULT = new Options(0, 1, OpsOptions.DEFAULT, KvType.F16, InputPolicy.I8, null, null, null,
+    public static final Options DEFAULT = new Options(0, 1, OpsOptions.DEFAULT, KvType.F16, null, null, null, null,
             Map.of(), Progress.NONE);
 
     public Options {
@@ -69,7 +69,7 @@ public record Options(int context, int sessions, OpsOptions kernels, KvType kv, 
         return new Options(context, sessions, kernels, type, activations, weights, layers, template, variables, progress);
     }
 
-    public Options withActivations(InputPolicy policy) {
+    public Options withActivations(@Nullable InputPolicy policy) {
         return new Options(context, sessions, kernels, kv, policy, weights, layers, template, variables, progress);
     }
 

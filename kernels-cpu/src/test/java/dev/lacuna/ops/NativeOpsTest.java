@@ -1,12 +1,12 @@
 package dev.lacuna.ops;
 
-import static org.junit.jupiter.api.Assumptions.abort;
-
-import dev.lacuna.kernels.cpu.CpuProvider;
 import dev.lacuna.kernels.cpu.KernelCalls;
 import org.junit.jupiter.api.Nested;
 
-/** The C kernels of every tier that the processor has; their calls are kept for {@code .ci/sanitize}. */
+/**
+ * The C kernels of every tier that the processor has, their calls kept for {@code .ci/sanitize}; AMX everywhere, with tiles in memory where the processor
+ * has none.
+ */
 class NativeOpsTest {
     /** What every x86-64 processor of the last ten years has. */
     @Nested
@@ -24,6 +24,22 @@ class NativeOpsTest {
         }
     }
 
+    /** With products of bfloat16 beside. */
+    @Nested
+    class Avx512Bf16 extends Tier {
+        Avx512Bf16() {
+            super("avx512bf16");
+        }
+    }
+
+    /** With tiles beside. */
+    @Nested
+    class Amx extends Tier {
+        Amx() {
+            super("amx");
+        }
+    }
+
     abstract static class Tier extends OpsConformance {
         private final String isa;
 
@@ -33,8 +49,6 @@ class NativeOpsTest {
 
         @Override
         protected Ops open(int threads) {
-            OpsProvider.Tier tier = new CpuProvider().tiers().getFirst();
-            if (!tier.runnable() || !tier.detail().contains(isa)) abort("no C kernels for " + isa + " here: " + tier);
             return KernelCalls.open(threads, isa);
         }
     }

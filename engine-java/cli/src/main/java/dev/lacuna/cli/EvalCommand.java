@@ -7,6 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -55,30 +56,50 @@ final class EvalCommand implements Callable<Integer> {
             int whole = ids.length / window;
             if (whole == 0) throw new Exit.UsageException(file + " has " + ids.length + " tokens, less than one window of " + window);
             if (windows > whole) console.notice("the text has " + whole + " windows of " + window + ", not " + windows);
-            Meter meter = Meter.things(console, " windows");
-            meter.begin("eval", windows == 0 ? whole : Math.min(windows, whole));
-            Evaluation e;
-            try {
-                e = opened.evaluate(ids, window, windows, decode, _ -> meter.advance(1));
-            } finally {
-                meter.end();
-            }
-            print(opened, e, ids.length);
+            Evaluation e = measure(opened, ids, "eval");
+            print(opened, e, stored(ids), ids.length);
         }
         return Exit.OK;
     }
 
-    private void print(Lacuna opened, Evaluation e, int textTokens) {
+    private Evaluation measure(Lacuna opened, int[] ids, String what) {
+        Meter meter = Meter.things(console, " windows");
+        int whole = ids.length / window;
+        meter.begin(what, windows == 0 ? whole : Math.min(windows, whole));
+        try {
+            return opened.evaluate(ids, window, windows, decode, _ -> meter.advance(1));
+        } finally {
+            meter.end();
+        }
+    }
+
+    /** What the weights give as the file has them, by the same path; null where they are run so anyway. */
+    private @Nullable Evaluation stored(int[] ids) {
+        if (!options.reencodes()) return null;
+        try (Lacuna original = options.openAsStored(console, model, window)) {
+            return measure(original, ids, "eval, weights as stored");
+        }
+    }
+
+    private void print(Lacuna opened, Evaluation e, @Nullable Evaluation stored, int textTokens) {
         if (!json) {
             console.out().printf(Locale.ROOT, "perplexity %.4f (%d windows of %d, %d tokens scored, %s tokens/s)%n", e.perplexity(),
                     e.nll().length,
                     e.window(), e.scored(), Size.number(e.tokensPerSecond()));
+            if (stored == null) return;
+            console.out().printf(Locale.ROOT, "perplexity %.4f with the weights as the file has them: %s is %+.2f %%%n",
+                    stored.perplexity(),
+                    opened.options().weights(), 100 * (e.perplexity() / stored.perplexity() - 1));
             return;
         }
         Map<String, Object> all = new LinkedHashMap<>();
         all.put("model", model);
         all.put("perplexity", e.perplexity());
         all.put("nll", e.nll());
+        if (stored != null) {
+            all.put("storedPerplexity", stored.perplexity());
+            all.put("storedNll", stored.nll());
+        }
         all.put("window", e.window());
         all.put("windows", e.nll().length);
         all.put("tokens", e.scored());

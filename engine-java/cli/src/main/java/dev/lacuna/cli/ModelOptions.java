@@ -5,6 +5,7 @@ import dev.lacuna.Options;
 import dev.lacuna.hub.ModelStore;
 import dev.lacuna.model.ModelException;
 import dev.lacuna.ops.Backends;
+import dev.lacuna.ops.Input;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.KvType;
 import dev.lacuna.ops.OpsOptions;
@@ -38,16 +39,16 @@ final class ModelOptions {
     @Nullable
     String kernels;
 
-    @Option(names = "--isa", paramLabel = "ISA", description = "Cap of the native kernels: avx2 or avx512 (default: the best of the processor).")
+    @Option(names = "--isa", paramLabel = "ISA", description = "Cap of the native kernels: avx2, avx512, avx512bf16 or amx (default: the best of the processor).")
     @Nullable
     String isa;
 
-    @Option(names = "--weights", paramLabel = "FORMAT", description = "Re-encode the matrices at load: F32, F16, BF16, Q8_0, Q4_0, ...")
+    @Option(names = "--weights", paramLabel = "FORMAT", description = "Re-encode the matrices at load: F32, F16, BF16, Q8_0, Q4_0, ...; I8_24, I4_24_64 keep two of each four, I8_BITMASK, I4_BITMASK_64 the largest 40 %% of each row.")
     @Nullable
     String weights;
 
-    @Option(names = "--activations", paramLabel = "TYPE", defaultValue = "i8", description = "Inputs of products with packed weights: i8 (default; a scale per 32) or f32.")
-    String activations = "i8";
+    @Option(names = "--activations", paramLabel = "TYPE", defaultValue = "auto", description = "Inputs of products: f32, bf16, i8 (a scale per 32), i8/64, i8/128, i8/row; two with a comma: of steps of up to 8 rows, of larger ones (default: i8, and bf16 in larger steps where the processor has AMX).")
+    String activations = "auto";
 
     @Option(names = "--layers", paramLabel = "N", split = ",", description = "Keep only these layers, e.g. 0,2,4.")
     List<Integer> layers = new ArrayList<>();
@@ -72,6 +73,17 @@ final class ModelOptions {
     Lacuna open(Console console, String model, int leastContext) {
         Options options = options(console);
         return open(console, model, context > 0 ? options : options.withContext(leastContext));
+    }
+
+    /** The same, with the weights as the file has them. */
+    Lacuna openAsStored(Console console, String model, int leastContext) {
+        Options options = options(console).withWeights(null);
+        return open(console, model, context > 0 ? options : options.withContext(leastContext));
+    }
+
+    /** Whether the weights are re-encoded. */
+    boolean reencodes() {
+        return weights != null;
     }
 
     private static Lacuna open(Console console, String model, Options options) {
@@ -118,11 +130,22 @@ final class ModelOptions {
         };
     }
 
-    private InputPolicy policy() {
-        return switch (activations.toLowerCase(Locale.ROOT)) {
-            case "f32" -> InputPolicy.F32;
-            case "i8", "int8" -> InputPolicy.I8;
-            default -> throw new Exit.UsageException("--activations is i8 or f32, not " + activations);
+    private @Nullable InputPolicy policy() {
+        if (activations.equalsIgnoreCase("auto")) return null;
+        String[] both = activations.toLowerCase(Locale.ROOT).split(",", -1);
+        if (both.length > 2) throw new Exit.UsageException("--activations takes one input or two, not " + activations);
+        return new InputPolicy(input(both[0]), input(both[both.length - 1]));
+    }
+
+    private Input input(String name) {
+        return switch (name) {
+            case "f32" -> Input.F32;
+            case "bf16" -> Input.BF16;
+            case "i8", "int8", "i8/32" -> Input.I8;
+            case "i8/64" -> new Input.I8(64);
+            case "i8/128" -> new Input.I8(128);
+            case "i8/row" -> new Input.I8(0);
+            default -> throw new Exit.UsageException("--activations is f32, bf16, i8, i8/64, i8/128, i8/row or auto, not " + activations);
         };
     }
 
@@ -141,7 +164,7 @@ final class ModelOptions {
         Options o = model.options();
         json.put("kernels", tier(o));
         json.put("threads", o.kernels().threadsOrAll());
-        json.put("activations", o.activations().toString());
+        json.put("activations", String.valueOf(o.activations()));
         json.put("kv", o.kv() == KvType.I8 ? "int8" : o.kv().name().toLowerCase(Locale.ROOT));
         json.put("weights", o.weights() == null ? "file" : o.weights().name());
         json.put("context", model.context());

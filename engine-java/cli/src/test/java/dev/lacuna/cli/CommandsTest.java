@@ -12,7 +12,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -159,6 +161,24 @@ class CommandsTest {
         double sum = 0;
         for (JsonNode n : json.get("nll")) sum += n.asDouble();
         assertEquals(Math.exp(sum / 93), json.get("perplexity").asDouble(), 1e-9 * json.get("perplexity").asDouble());
+    }
+
+    /** What a format costs stands beside what the file gives. */
+    @ParameterizedTest
+    @ValueSource(strings = {"I8_24", "i8_bitmask", "I4_24_64", "I4_BITMASK_64"})
+    void evalOfOtherWeightsSaysWhatTheyCost(String format) throws IOException {
+        Path file = Files.writeString(folder.resolve("text.txt"), "the quick brown fox jumps over the lazy dog. ".repeat(6));
+        List<String> args = List.of("eval", model, "--text", file.toString(), "--window", "32", "--windows", "2");
+        Run stored = lacuna.run(Stream.concat(args.stream(), Stream.of("--json")).toArray(String[]::new));
+        Run json = lacuna.run(Stream.concat(args.stream(), Stream.of("--weights", format, "--json")).toArray(String[]::new));
+        assertEquals(0, json.status(), json.err());
+        assertEquals(stored.json().get("perplexity").asDouble(), json.json().get("storedPerplexity").asDouble());
+        assertEquals(2, json.json().get("storedNll").size());
+        assertNotEquals(json.json().get("perplexity").asDouble(), json.json().get("storedPerplexity").asDouble());
+        assertEquals(format.toUpperCase(Locale.ROOT), json.json().get("weights").asString());
+        Run text = lacuna.run(Stream.concat(args.stream(), Stream.of("--weights", format)).toArray(String[]::new));
+        String cost = "with the weights as the file has them: " + format.toUpperCase(Locale.ROOT) + " is ";
+        assertTrue(text.out().contains(cost), text.out());
     }
 
     @Test

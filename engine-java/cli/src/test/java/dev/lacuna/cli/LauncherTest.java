@@ -225,7 +225,7 @@ class LauncherTest {
 
         Run none = run("build", "cuda");
         assertEquals(6, none.status(), "a build that made no kernels: " + none.err());
-        assertTrue(none.err().contains("no CUDA kernels were built"), none.err());
+        assertTrue(none.err().contains("no kernels for cuda were built"), none.err());
         assertFalse(run("list").out().toString().contains("kernels-cuda"), "nothing is loaded that was not built");
         assertEquals(2, builds());
 
@@ -251,7 +251,39 @@ class LauncherTest {
         Files.setLastModifiedTime(source, FileTime.from(Instant.now().plusSeconds(5)));
         run("list");
         assertTrue(builds() == 4 && Files.readAllLines(log).getLast().contains("kernels-cuda"), Files.readString(log));
-        assertEquals(2, run("build", "opencl").status());
+        assertEquals(2, run("build", "opengl").status());
+    }
+
+    /** The OpenCL kernels are another part that chat does not wait for; both may be there. */
+    @Test
+    void buildsOpenClKernelsOnlyWhenAsked() throws Exception {
+        jdk(jdks.resolve("25"), 25);
+        Path log = folder.resolve("builds");
+        Path target = root.resolve("kernels-opencl/target");
+        assertEquals(0, run("chat").status());
+        assertTrue(Files.readAllLines(log).getLast().contains("-pl engine-java/cli -am"), Files.readString(log));
+        Files.writeString(tools.resolve("mvn"), """
+                case "$*" in *kernels-opencl*)
+                    mkdir -p kernels-opencl/target/lib
+                    : >kernels-opencl/target/lacuna-kernels-opencl-1.jar
+                    : >kernels-opencl/target/lib/jocl-1.jar
+                esac
+                """, StandardOpenOption.APPEND);
+        Run asked = run("build", "opencl");
+        assertEquals(0, asked.status(), asked.err());
+        assertTrue(asked.err().contains("the kernels for opencl are built"), asked.err());
+        assertTrue(Files.readAllLines(log).getLast().contains("-pl engine-java/cli,kernels-opencl -am"), Files.readString(log));
+        String list = run("list").out().toString();
+        assertTrue(list.contains(":" + target + "/lacuna-kernels-opencl-1.jar:" + target + "/lib/jocl-1.jar"), list);
+        assertEquals(2, builds());
+        Files.createDirectories(root.resolve("kernels-cuda/target/classes/native/cuda"));
+        Files.writeString(root.resolve("kernels-cuda/target/classes/native/cuda/a.ptx"), "");
+        assertEquals(0, run("build", "opencl").status());
+        assertTrue(Files.readAllLines(log).getLast().contains("-pl engine-java/cli,kernels-opencl -am"), "what nobody asked for is left alone");
+        Files.writeString(root.resolve("kernels-cuda/target/asked"), "");
+        assertEquals(0, run("build", "opencl").status());
+        assertTrue(Files.readAllLines(log).getLast().contains("-pl engine-java/cli,kernels-cuda,kernels-opencl -am"),
+                Files.readString(log));
     }
 
     @Test

@@ -104,12 +104,13 @@ public final class CheckedOps implements Ops {
                     tensors.getFirst().name(),
                     cols);
             boolean floats = t.format().kind() == Format.Kind.FLOAT;
-            if (floats && !policy.equals(InputPolicy.F32)) {
+            if (floats && !policy.takesFloats()) {
                 throw new UnsupportedKernelException(
-                        t.name() + " is " + t.format() + ": float formats take F32 activations, not " + policy);
+                        t.name() + " is " + t.format() + ": float formats take F32 or BF16 activations, not " + policy);
             }
         }
         if (uses.contains(Use.ROWS) || uses.contains(Use.COLUMNS)) gathered(tensors, policy, uses);
+        tensors.forEach(Tensor::check);
         List<Weight> weights = ops.place(tensors, policy, uses);
         placed.addAll(weights);
         for (Weight w : weights) {
@@ -124,6 +125,11 @@ public final class CheckedOps implements Ops {
                 tensors.getFirst().name(), uses);
         if (uses.contains(Use.COLUMNS) && !policy.equals(InputPolicy.F32)) {
             throw new UnsupportedKernelException(tensors.getFirst().name() + ": columns are weighted by F32 activations, not " + policy);
+        }
+        for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
+            if (input.equals(Input.F32) || input.equals(Input.I8)) continue;
+            throw new UnsupportedKernelException(
+                    tensors.getFirst().name() + ": chosen rows take F32 or " + Input.I8 + " activations, not " + input);
         }
         List<Format> known = ops.gathers();
         for (Tensor t : tensors) {
@@ -329,6 +335,11 @@ public final class CheckedOps implements Ops {
     @Override
     public List<Decision> decisions() {
         return ops.decisions();
+    }
+
+    @Override
+    public InputPolicy inputs() {
+        return ops.inputs();
     }
 
     @Override

@@ -15,15 +15,22 @@ public record InputPolicy(Input fewRows, Input manyRows) {
     public static final int FEW = 8;
 
     public static final InputPolicy F32 = pinned(Input.F32);
+    public static final InputPolicy BF16 = pinned(Input.BF16);
     public static final InputPolicy I8 = pinned(Input.I8);
 
     public static InputPolicy pinned(Input input) {
         return new InputPolicy(input, input);
     }
 
-    /** This policy where block formats meet it; F32 where a float format is among the weights, since packing would lose and gain nothing. */
+    /** This policy; F32 in the place of 8-bit inputs where a float format is among the weights, since packing would lose and gain nothing. */
     public InputPolicy fit(List<Tensor> weights) {
-        return weights.stream().anyMatch(t -> t.format().kind() == Format.Kind.FLOAT) ? F32 : this;
+        if (weights.stream().noneMatch(t -> t.format().kind() == Format.Kind.FLOAT)) return this;
+        return new InputPolicy(fewRows.takesFloats() ? fewRows : Input.F32, manyRows.takesFloats() ? manyRows : Input.F32);
+    }
+
+    /** Whether weights of float formats take both inputs. */
+    boolean takesFloats() {
+        return fewRows.takesFloats() && manyRows.takesFloats();
     }
 
     /** The input of a step of that many rows. */

@@ -19,6 +19,9 @@ public interface MachineRates extends AutoCloseable {
     /** Operations a second of 8-bit multiply-adds on registers, two for each, all threads together. */
     double int8PerSecond();
 
+    /** The same for bfloat16; in single precision where no instruction of the tier multiplies bfloat16. */
+    double bf16PerSecond();
+
     /** Frees the memory; idempotent. */
     @Override
     void close();

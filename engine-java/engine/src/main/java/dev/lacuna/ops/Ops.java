@@ -51,6 +51,11 @@ public interface Ops extends AutoCloseable {
     /** What was chosen for each (op, format, input) so far, and why. */
     List<Decision> decisions();
 
+    /** The inputs of a model that names none: what is fastest here of what costs little quality. */
+    default InputPolicy inputs() {
+        return InputPolicy.I8;
+    }
+
     /** Whether {@link #run} records a step and replays it; the loop then pads batches to few distinct shapes. */
     default boolean captures() {
         return false;

@@ -7,7 +7,8 @@ import org.jspecify.annotations.Nullable;
  *
  * @param threads threads of the team, the caller's among them; 0: one for each processor
  * @param kernels tier by name ({@code native}, {@code vector}, {@code plain}, {@code reference}), or null for the best that runs here
- * @param isa     instruction set that native kernels are capped at ({@code avx2}, {@code avx512}), or null for the best
+ * @param isa     instruction set that native kernels are capped at ({@code avx2}, {@code avx512}, {@code avx512bf16}, {@code amx}), or null for the
+ *                best
  * @param strict  whether a fallback to a slower tier is an error
  * @param backend provider by name ({@code cpu}, {@code cuda}, ...) whose tiers alone are looked at, or null for all
  */

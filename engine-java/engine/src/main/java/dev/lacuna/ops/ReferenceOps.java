@@ -46,7 +46,7 @@ final class ReferenceOps implements Ops {
         }
 
         void decode(int row, float[] to) {
-            Codec.of(tensor.format()).decode(tensor.data(), row * tensor.format().rowBytes(tensor.cols()), to, 0, tensor.cols());
+            Codec.of(tensor.format()).decode(tensor.data(), tensor.offset(row), to, 0, tensor.cols());
         }
     }
 
@@ -285,11 +285,14 @@ final class ReferenceOps implements Ops {
             for (int c = 0; c < cols; c++) transposed[c * n + t] = x.v[rows[t] * cols + c];
         }
         int chunk = 16;
+        // of the step's rows, as the activation was packed, whichever of them ask
+        boolean brain = x.policy.of(batch().rows()) instanceof Input.Bf16;
         each((weight.rows() + chunk - 1) / chunk, k -> {
             float[] row = new float[cols];
             double[] sum = new double[n];
             for (int o = k * chunk; o < Math.min(weight.rows(), (k + 1) * chunk); o++) {
                 weight.decode(o, row);
+                if (brain) for (int c = 0; c < cols; c++) row[c] = Input.Bf16.round(row[c]);
                 Arrays.fill(sum, 0);
                 for (int c = 0; c < cols; c++) {
                     double v = row[c];
@@ -473,9 +476,13 @@ final class ReferenceOps implements Ops {
         int at = row * to.cols;
         switch (to.policy.of(rows)) {
             case Input.F32 f -> System.arraycopy(x, 0, to.v, at, to.cols);
+            case Input.Bf16 bf16 -> {
+                for (int i = 0; i < to.cols; i++) to.v[at + i] = Input.Bf16.round((float) x[i]);
+            }
             case Input.I8 i8 -> {
-                for (int from = 0; from < to.cols; from += i8.block()) {
-                    int n = Math.min(i8.block(), to.cols - from);
+                int block = i8.blockOf(to.cols);
+                for (int from = 0; from < to.cols; from += block) {
+                    int n = Math.min(block, to.cols - from);
                     float max = 0;
                     for (int i = 0; i < n; i++) max = Math.max(max, Math.abs((float) x[from + i]));
                     float scale = max / 127;

@@ -30,6 +30,7 @@ final class Codecs {
         for (Format format : Format.ALL) {
             if (format.kind() == Format.Kind.INTEGER)
                 codecs.add(format.rowHeader() > 0 ? new IntegerRows(format) : IntegerGroups.of(format));
+            if (format.kind() == Format.Kind.SPARSE) codecs.add(new SparseRows(format));
         }
         Map<Format, Codec> table = new LinkedHashMap<>();
         for (Codec codec : codecs) table.put(codec.format(), codec);
@@ -66,7 +67,7 @@ final class Codecs {
     }
 
     static void whole(Format format, int n) {
-        if (n % format.group() != 0)
+        if (n % format.group() != 0 && !format.pads())
             throw new IllegalArgumentException(n + " values are not a whole number of " + format + "'s blocks of " + format.group());
     }
 

@@ -60,21 +60,30 @@ sealed interface Agreement {
     /**
      * What a packing by {@code levels} levels a sign leaves of values that were rounded differently before: equal but for rare codes off by one.
      *
-     * @param block  values that share a scale
-     * @param levels 127 for 8 bits; 0: half precision
+     * @param cols   values of a row, whose last block may be shorter
+     * @param block  values that share a scale, or whose largest says what rounding before could change
+     * @param levels 127 for 8 bits; 0: half precision; -8: bfloat16
      */
-    record Codes(int block, int levels) implements Agreement {
+    record Codes(int cols, int block, int levels) implements Agreement {
+        Codes(int block, int levels) {
+            this(block, block, levels);
+        }
+
         @Override
         public void check(String what, float[] expected, float[] actual) {
             assertEquals(expected.length, actual.length, what);
             int off = 0;
-            for (int from = 0; from < expected.length; from += block) {
-                int to = Math.min(expected.length, from + block);
+            for (int from = 0, to; from < expected.length; from = to) {
+                to = Math.min(from + block, from / cols * cols + cols);
                 float max = 0;
                 for (int i = from; i < to; i++) max = Math.max(max, Math.abs(expected[i]));
                 for (int i = from; i < to; i++) {
                     if (!sameKind(what, i, expected[i], actual[i])) continue;
-                    double step = levels == 0 ? Math.max(Math.abs(expected[i]) * 0x1p-10, 0x1p-24) : max / levels;
+                    double step = switch (levels) {
+                        case 0 -> Math.max(Math.abs(expected[i]) * 0x1p-10, 0x1p-24);
+                        case -8 -> Math.abs(expected[i]) * 0x1p-7;
+                        default -> max / levels;
+                    };
                     double distance = Math.abs((double) actual[i] - expected[i]);
                     double rounding = levels == 0 ? 0 : 4e-6 * max;
                     if (distance > rounding) off++;

@@ -464,7 +464,8 @@ class CheckedOpsTest {
                 h -> h.ops.place(List.of(h.tensor(Format.F32, 1, 2), h.tensor(Format.F32, 1, 3)), InputPolicy.F32, product)));
         for (Format f : List.of(Format.F32, Format.F16, Format.BF16)) {
             for (InputPolicy p : List.of(InputPolicy.I8, new InputPolicy(Input.F32, Input.I8), new InputPolicy(Input.I8, Input.F32))) {
-                all.add(wrong("place " + f + " " + p, UnsupportedKernelException.class, "float formats take F32 activations, not " + p,
+                all.add(wrong("place " + f + " " + p, UnsupportedKernelException.class,
+                        "float formats take F32 or BF16 activations, not " + p,
                         h -> h.ops.place(List.of(h.tensor(f, 1, 32)), p, product)));
             }
         }

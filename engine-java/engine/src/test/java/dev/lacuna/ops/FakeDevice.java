@@ -124,7 +124,7 @@ class FakeDevice implements Ops {
         }
         List<Weight> weights = new ArrayList<>();
         for (Weight w : kernels.place(uploaded, policy, uses)) {
-            weights.add(new WeightAt(store(w), w.rows(), w.cols(), w.format(), w.policy(), w.format().bytes(w.rows(), w.cols())));
+            weights.add(new WeightAt(store(w), w.rows(), w.cols(), w.format(), w.policy(), uploaded.get(weights.size()).data().byteSize()));
         }
         return List.copyOf(weights);
     }

@@ -5,6 +5,7 @@ import dev.lacuna.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.random.RandomGenerator;
 
@@ -12,6 +13,8 @@ import java.util.random.RandomGenerator;
 final class PackedWeights {
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private PackedWeights() {}
 
@@ -26,6 +29,7 @@ final class PackedWeights {
     }
 
     private static Tensor pack(Format format, int rows, int cols, Arena arena, RandomGenerator random, boolean whole) {
+        if (format.kind() == Format.Kind.SPARSE) return sparse(format, rows, cols, arena, random, whole);
         long bytes = format.bytes(rows, cols);
         // no alignment is promised to kernels: begin at an odd address
         MemorySegment data = arena.allocate(bytes + 1, 64).asSlice(1);
@@ -65,6 +69,56 @@ final class PackedWeights {
                 data.set(ValueLayout.JAVA_BYTE, at + Float.BYTES, (byte) (middle + random.nextInt(-8, 8)));
             }
         }
+    }
+
+    /** Masks of every density, none and all included, over random bytes. */
+    private static Tensor sparse(Format format, int rows, int cols, Arena arena, RandomGenerator random, boolean whole) {
+        if (cols <= 0) format.rowBytes(cols);
+        ByteBuffer[] packed = new ByteBuffer[rows];
+        long at = format.variable() ? 8L * (rows + 1) : 0;
+        long size = at;
+        for (int r = 0; r < rows; r++) {
+            packed[r] = sparse(format, cols, random, whole);
+            size += packed[r].remaining();
+        }
+        MemorySegment data = arena.allocate(size + 1, 64).asSlice(1);
+        for (int r = 0; r <= rows; r++) {
+            if (format.variable()) data.set(LONG, 8L * r, at);
+            if (r == rows) break;
+            MemorySegment.copy(MemorySegment.ofBuffer(packed[r]), 0, data, at, packed[r].remaining());
+            at += packed[r].remaining();
+        }
+        return new Tensor("random-" + format + "-" + rows + "x" + cols, format, rows, cols, data);
+    }
+
+    private static ByteBuffer sparse(Format format, int cols, RandomGenerator random, boolean whole) {
+        ByteBuffer row = ByteBuffer.allocate(8 * cols + 1024).order(ByteOrder.LITTLE_ENDIAN);
+        boolean own = format.rowHeader() == 0;
+        float unit = (float) (4.0 / (1 << format.bits()));
+        if (!own) row.putFloat(whole ? 1 : unit * random.nextFloat(0.5f, 1.5f));
+        for (int run = 0; run < cols; run += format.group()) {
+            if (own) row.putFloat(whole ? 1 : unit * random.nextFloat(0.5f, 1.5f) * (random.nextBoolean() ? 1 : -1));
+            long[] masks = new long[format.group() / 64];
+            for (int i = 0; i < masks.length; i++) row.putLong(masks[i] = mask(format, random));
+            for (long mask : masks) {
+                byte[] values = new byte[(Long.bitCount(mask) * format.bits() + 7) / 8];
+                random.nextBytes(values);
+                row.put(values);
+            }
+        }
+        return row.flip();
+    }
+
+    private static long mask(Format format, RandomGenerator random) {
+        long mask = 0;
+        if (format.variable()) {
+            double density = random.nextInt(-1, 6) / 4.0;
+            for (int i = 0; i < 64; i++) mask |= random.nextDouble() < density ? 1L << i : 0;
+        } else {
+            long[] pairs = {3, 5, 6, 9, 10, 12};
+            for (int i = 0; i < 64; i += 4) mask |= pairs[random.nextInt(6)] << i;
+        }
+        return mask;
     }
 
     /** Overwrites the scale fields of a block of random bytes. */

@@ -209,7 +209,11 @@ final class Stage implements AutoCloseable {
 
     /** What packing for a consumer gives, with the agreement that fits it. */
     float[] seePacked(String name, Act act, int rows) {
-        return see(name, act, rows, act.policy().of(rows).equals(Input.F32) ? Agreement.FLOAT : new Agreement.Codes(32, 127));
+        return see(name, act, rows, switch (act.policy().of(rows)) {
+            case Input.F32 f32 -> Agreement.FLOAT;
+            case Input.Bf16 bf16 -> new Agreement.Codes(act.cols(), -8);
+            case Input.I8 i8 -> new Agreement.Codes(act.cols(), i8.blockOf(act.cols()), 127);
+        });
     }
 
     /** All blocks of a cache but the scrap block. */

@@ -30,8 +30,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 class CodecsTest {
     private static final double HALF_ULP = 0x1p-11; // of a 16-bit float, relative
 
+    /** Sparse formats lose what they do not keep: they have tests of their own. */
     static List<Format> formats() {
-        return Format.ALL;
+        return Format.ALL.stream().filter(f -> f.kind() != Format.Kind.SPARSE).toList();
     }
 
     static Stream<Format> blocks() {

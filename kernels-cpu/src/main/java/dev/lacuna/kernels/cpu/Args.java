@@ -1,5 +1,6 @@
 package dev.lacuna.kernels.cpu;
 
+import dev.lacuna.ops.Input;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -66,17 +67,30 @@ final class Args {
         if (a.codes() == null) none();
         else
             memory(a.codes(), Math.multiplyExact((long) rows, a.codeBytes()), 16);
-        return number(a.cols()).number(a.padded()).number(a.codeBytes()).number(a.codesCurrent() ? 1 : 0);
+        number(a.cols()).number(a.padded()).number(a.codeBytes()).number(NativeCodes.of(a.packed()));
+        return number(a.packed() instanceof Input.I8 i8 ? i8.block() : 0);
     }
 
     Args noAct() {
-        return none(6);
+        return none(7);
     }
 
     Args weight(NativeWeight w, @Nullable NativeValues bias) {
-        memory(w.data(), Math.multiplyExact(w.tiles(), w.tileBytes()), 64);
+        long bytes = w.packing().variable() && w.tileBytes() == 0 ? w.data().byteSize() : Math.multiplyExact(w.tiles(), w.tileBytes());
+        memory(w.data(), bytes, 64);
         number(w.rows()).number(w.cols()).number(w.packing().code()).number(w.packing().group()).number(w.tileBytes());
         return bias == null ? none() : values(bias, w.rows());
+    }
+
+    /**
+     * A weight whose rows lie one by one.
+     *
+     * @param outputs of the operation, to which the bias belongs
+     */
+    Args rows(NativeRows w, @Nullable NativeValues bias, int outputs) {
+        memory(w.data(), Math.multiplyExact(w.rows(), w.stride()), 64);
+        number(w.rows()).number(w.cols()).number(w.packing().code()).number(w.packing().group()).number(w.stride());
+        return bias == null ? none() : values(bias, outputs);
     }
 
     Args noWeight() {

@@ -11,7 +11,7 @@ import java.lang.foreign.MemorySegment;
  * without an instruction that sums products of bytes, which Java cannot reach, integer loops are no faster than loops of floats.
  */
 final class CpuAct implements Act {
-    /** Values that share a scale. */
+    /** Values that are packed at a time. */
     static final int BLOCK = 32;
     private static final long ALIGNMENT = 64;
 
@@ -50,6 +50,11 @@ final class CpuAct implements Act {
     /** What the latest writer packed. */
     Input packed() {
         return packed;
+    }
+
+    /** Whether parts of a row have to wait for the rest of it, since a scale is that of more than a block. */
+    boolean waits() {
+        return packed instanceof Input.I8 i8 && i8.block() != BLOCK;
     }
 
     /** Says that {@code n} rows are about to be written, and returns what they are packed to. */

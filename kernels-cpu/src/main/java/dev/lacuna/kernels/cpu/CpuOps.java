@@ -19,6 +19,7 @@ import dev.lacuna.ops.Norm;
 import dev.lacuna.ops.Ops;
 import dev.lacuna.ops.Qkv;
 import dev.lacuna.ops.Rope;
+import dev.lacuna.ops.RowSet;
 import dev.lacuna.ops.Step;
 import dev.lacuna.ops.TopK;
 import dev.lacuna.ops.UnsupportedKernelException;
@@ -35,6 +36,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -43,6 +45,13 @@ final class CpuOps implements Ops {
     /** Rows of a part of row-wise work, in steps of more rows than the caller does alone. */
     private static final int ROWS = 8;
     private static final int ALONE = 2;
+    /** Chosen rows that are unpacked together, step rows that meet them, and columns of a part: a multiple of every group. */
+    private static final int CHOSEN = 4;
+    private static final int SOME = 8;
+    private static final int COLUMNS = 256;
+    private static final List<Format> GATHERED = Format.ALL.stream()
+            .filter(f -> f.rowHeader() == 0 && !f.variable() || f.equals(Format.I8_ROW))
+            .toList();
     private static final float[] NO_GAIN = new float[0];
 
     private final Kernels kernels;
@@ -89,6 +98,13 @@ final class CpuOps implements Ops {
     private void decide(Format format, InputPolicy policy, Set<Use> uses) {
         if (uses.contains(Use.EMBED))
             decisions.add(new Decision("embed", format.name(), kernels.name() + ", unpack", "rows are looked up"));
+        for (Use use : List.of(Use.ROWS, Use.COLUMNS)) {
+            if (uses.contains(use)) {
+                decisions.add(new Decision(use.name().toLowerCase(Locale.ROOT), format + " x " + policy,
+                        kernels.name() + ", unpacked for all rows",
+                        "fastest here"));
+            }
+        }
         if (!uses.contains(Use.PRODUCT)) return;
         String unpacked = kernels.name() + ", unpacked for all rows";
         for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
@@ -173,12 +189,14 @@ final class CpuOps implements Ops {
         MemorySegment.copy(from, at, to.floats(), ValueLayout.JAVA_FLOAT, ((long) row * to.stride() + col) * Float.BYTES, n);
     }
 
-    /** Packs {@code n} values that are columns {@code col} and following of a row; {@code col} begins a block. */
+    /** Packs {@code n} values that are columns {@code col} and following of a row, whole blocks of values that share a scale. */
     private void pack(float[] x, int at, int n, CpuAct to, int row, int col) {
-        if (to.packed() instanceof Input.I8) {
+        if (to.packed() instanceof Input.I8 i8) {
             int padded = Kernels.padded(n);
             Arrays.fill(x, at + n, at + padded, 0);
-            kernels.quantize(x, at, padded);
+            kernels.quantize(x, at, padded, i8.block() == 0 ? padded : i8.block());
+        } else if (to.packed() instanceof Input.Bf16) {
+            Kernels.brains(x, at, n);
         }
         store(x, at, n, to, row, col);
     }
@@ -191,13 +209,12 @@ final class CpuOps implements Ops {
         CpuWeight learned = (CpuWeight) e.positions();
         CpuAct to = (CpuAct) x;
         Batch b = batch();
-        long bytes = w.format().rowBytes(w.cols());
         to.begin(b.rows());
         rows(b.rows(), (r, s) -> {
-            kernels.unpack(w.format(), w.data(), b.id(r) * bytes, w.cols(), s.row, 0);
+            kernels.unpack(w.format(), w.data(), w.at(b.id(r)), w.cols(), s.row, 0);
             if (e.scale() != 1) kernels.scale(s.row, 0, w.cols(), e.scale());
             if (learned != null) {
-                long at = (e.offset() + b.pos(r)) * learned.format().rowBytes(w.cols());
+                long at = learned.at(e.offset() + b.pos(r));
                 kernels.unpack(learned.format(), learned.data(), at, w.cols(), s.second, 0);
                 for (int i = 0; i < w.cols(); i++) s.row[i] += s.second[i];
             }
@@ -298,11 +315,16 @@ final class CpuOps implements Ops {
         CpuAct to = (CpuAct) out;
         CpuKvPool pool = (CpuKvPool) kv;
         Batch b = batch();
-        Input packed = to.begin(b.rows());
+        to.begin(b.rows());
         team.run(attend.parts(b, a, pool.spec().kvHeads()[layer], team.threads()),
                 (part, worker) -> attend.part(part, scratch[worker].attention, b, qs, pool, layer, a, to));
-        if (!(packed instanceof Input.I8)) return;
-        rows(b.rows(), (r, s) -> {
+        repack(to, b.rows());
+    }
+
+    /** Packs what parts of rows left as floats. */
+    private void repack(CpuAct to, int n) {
+        if (to.packed() instanceof Input.F32) return;
+        rows(n, (r, s) -> {
             load(to, r, s.row);
             pack(s.row, 0, to.cols(), to, r, 0);
         });
@@ -357,6 +379,84 @@ final class CpuOps implements Ops {
         product(w, into(to));
     }
 
+    // ---- products of chosen rows
+
+    /** Rows that lie one by one in blocks: any part of one can be unpacked. */
+    @Override
+    public List<Format> gathers() {
+        return GATHERED;
+    }
+
+    @Override
+    public void select(Act scores, float threshold, RowSet out) {
+        CpuAct from = (CpuAct) scores;
+        ((ChosenRows) out).select(from.floats(), from.stride(), batch(), threshold);
+    }
+
+    @Override
+    public void rows(Act x, Linear w, RowSet active, Act compact) {
+        ChosenRows set = (ChosenRows) active;
+        CpuWeight weight = (CpuWeight) w.weight();
+        CpuAct to = (CpuAct) compact;
+        CpuValues bias = (CpuValues) w.bias();
+        int rows = batch().rows();
+        gather((CpuAct) x, rows, r -> r);
+        to.begin(rows);
+        to.floats().asSlice(0, (long) rows * to.stride() * Float.BYTES).fill((byte) 0);
+        int stride = Kernels.padded(weight.cols());
+        team.run(Products.parts(set.count(), CHOSEN), (part, worker) -> {
+            Scratch s = scratch[worker];
+            float[] v = s.unpacked(CHOSEN * stride);
+            int from = part * CHOSEN;
+            int n = Math.min(CHOSEN, set.count() - from);
+            for (int i = 0; i < n; i++) {
+                kernels.unpack(weight.format(), weight.data(), weight.at(set.row(from + i)), weight.cols(), v, i * stride);
+            }
+            for (int first = 0; first < rows; first += SOME) {
+                int some = Math.min(SOME, rows - first);
+                kernels.dots(v, n, panel.floats, first * panel.stride, some, panel.stride, s.out, 0, CHOSEN, s.lanes);
+                for (int r = 0; r < some; r++) {
+                    for (int i = 0; bias != null && i < n; i++) s.out[r * CHOSEN + i] += bias.v()[set.row(from + i)];
+                    store(s.out, r * CHOSEN, n, to, first + r, from);
+                }
+            }
+        });
+    }
+
+    @Override
+    public void columns(Act compact, Linear wT, RowSet active, Act y) {
+        ChosenRows set = (ChosenRows) active;
+        CpuWeight weight = (CpuWeight) wT.weight();
+        CpuAct to = (CpuAct) y;
+        CpuValues bias = (CpuValues) wT.bias();
+        int rows = batch().rows();
+        gather((CpuAct) compact, rows, r -> r);
+        to.begin(rows);
+        team.run(Products.parts(weight.cols(), COLUMNS), (part, worker) -> {
+            Scratch s = scratch[worker];
+            int from = part * COLUMNS;
+            int n = Math.min(COLUMNS, weight.cols() - from);
+            int stride = Kernels.padded(n);
+            float[] v = s.unpacked(CHOSEN * stride);
+            for (int first = 0; first < rows; first += SOME) {
+                int some = Math.min(SOME, rows - first);
+                Arrays.fill(s.out, 0, SOME * stride, 0);
+                for (int r = 0; bias != null && r < some; r++) System.arraycopy(bias.v(), from, s.out, r * stride, n);
+                for (int j = 0; j < set.count(); j += CHOSEN) {
+                    int last = Math.min(CHOSEN, set.count() - j);
+                    for (int i = 0; i < last; i++) weight.part(kernels, set.row(j + i), from, n, v, i * stride);
+                    // the loops take four rows or one
+                    for (int r = 0; r < some; r += some - r >= 4 ? 4 : 1) {
+                        kernels.mix(panel.floats, (first + r) * panel.stride + j, panel.stride, some - r >= 4 ? 4 : 1, 0, last, v, stride,
+                                s.out,
+                                r * stride, stride);
+                    }
+                }
+                for (int r = 0; r < some; r++) store(s.out, r * stride, n, to, first + r, from);
+            }
+        });
+    }
+
     @Override
     public void logits(Act x, Linear w, float softCap, Logits out) {
         CpuWorkspace.Scores l = (CpuWorkspace.Scores) out;
@@ -409,6 +509,7 @@ final class CpuOps implements Ops {
             int from = part * step;
             hidden(gated, plain, w.activation(), from, Math.min(width, from + step), scratch[worker], to);
         });
+        if (to.waits()) repack(to, rows);
         linear(hidden, w.down(), delta);
     }
 
@@ -424,7 +525,9 @@ final class CpuOps implements Ops {
             for (int r = first; r < last; r++) {
                 int at = (r - first) * stride;
                 kernels.activate(f, y, gate == null ? null : s.out, at, to - from);
-                pack(y, at, to - from, hidden, r, from);
+                if (hidden.waits()) store(y, at, to - from, hidden, r, from);
+                else
+                    pack(y, at, to - from, hidden, r, from);
             }
         }
     }
@@ -445,6 +548,16 @@ final class CpuOps implements Ops {
     }
 
     // ---- outside run()
+
+    @Override
+    public void write(RowSet set, int[] rows) {
+        ((ChosenRows) set).write(rows);
+    }
+
+    @Override
+    public int[] read(RowSet set) {
+        return ((ChosenRows) set).read();
+    }
 
     @Override
     public void write(Act a, float[] v) {

@@ -6,6 +6,7 @@ import dev.lacuna.ops.OpsOptions;
 import dev.lacuna.ops.OpsProvider;
 import dev.lacuna.ops.UnsupportedKernelException;
 import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -36,9 +37,15 @@ public final class CpuProvider implements OpsProvider {
         String why = missing();
         String noNative = NativeLibrary.missing();
         return List.of(
-                new Tier(NATIVE, 300, noNative, noNative == null ? "C, " + String.join(", ", NativeLibrary.get().isas()) : "C"),
+                new Tier(NATIVE, 300, noNative, noNative == null ? detail(NativeLibrary.get()) : "C"),
                 new Tier(VECTOR, 200, why, why == null ? "Vector API, " + Lanes.BITS + " bits" : "Vector API"),
                 new Tier(PLAIN, 100, null, "plain Java"));
+    }
+
+    private static String detail(NativeLibrary library) {
+        StringBuilder s = new StringBuilder("C, ").append(String.join(", ", library.isas()));
+        library.refused().forEach((isa, why) -> s.append("; not ").append(isa).append(": ").append(why));
+        return s.toString();
     }
 
     @Override
@@ -71,10 +78,9 @@ public final class CpuProvider implements OpsProvider {
     }
 
     private static String isa(NativeLibrary library, OpsOptions options) {
-        String isa = options.isa() == null ? library.isas().getLast() : options.isa();
-        if (!library.isas().contains(isa)) {
-            throw new UnsupportedKernelException("the processor or the library has no '" + isa + "', it has " + library.isas());
-        }
+        String isa = options.isa() == null ? Objects.requireNonNull(library.best()) : options.isa();
+        String why = library.refusal(isa);
+        if (why != null) throw new UnsupportedKernelException("kernels for '" + isa + "' cannot run here: " + why);
         return isa;
     }
 }

@@ -4,6 +4,7 @@ import dev.lacuna.ops.Act;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.Limits;
 import dev.lacuna.ops.Logits;
+import dev.lacuna.ops.RowSet;
 import dev.lacuna.ops.TopK;
 import dev.lacuna.ops.Workspace;
 import java.lang.foreign.Arena;
@@ -87,6 +88,13 @@ final class CpuWorkspace implements Workspace {
         int[] id = new int[Math.multiplyExact(limits.logitRows(), k)];
         bytes += (long) id.length * Integer.BYTES;
         return new Best(k, id);
+    }
+
+    @Override
+    public RowSet rowSet(int capacity) {
+        ChosenRows set = new ChosenRows(capacity, NativeMemory::plain, arena);
+        bytes += set.size();
+        return set;
     }
 
     @Override

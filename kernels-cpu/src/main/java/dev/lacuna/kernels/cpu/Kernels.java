@@ -58,9 +58,20 @@ interface Kernels {
     double squares(double[] x, int n, double mean);
 
     /**
-     * Rounds padded {@code n} values to what signed bytes with a scale for each 32 can hold.
+     * Rounds padded {@code n} values to what signed bytes with a scale for each {@code block} can hold, a whole multiple of {@link CpuAct#BLOCK}; the last
+     * may be shorter.
      */
-    void quantize(float[] x, int at, int n);
+    void quantize(float[] x, int at, int n, int block);
+
+    /** Rounds {@code n} values as {@link dev.lacuna.ops.Input.Bf16#round} does, in a loop that the compiler vectorizes. */
+    static void brains(float[] x, int at, int n) {
+        for (int i = at; i < at + n; i++) {
+            int bits = Float.floatToRawIntBits(x[i]);
+            int rounded = (bits + 0x7fff + ((bits >>> 16) & 1)) & 0xffff0000;
+            // of what is not a number the sum may be anything
+            x[i] = Float.isNaN(x[i]) ? x[i] : Float.intBitsToFloat(rounded);
+        }
+    }
 
     /** {@code gate = f(gate) * up}. */
     void activate(Activation f, float[] gate, float @Nullable [] up, int at, int n);

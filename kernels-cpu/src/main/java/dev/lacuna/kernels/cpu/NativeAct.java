@@ -11,8 +11,10 @@ import org.jspecify.annotations.Nullable;
 final class NativeAct implements Act {
     private static final int BLOCK = 32;
     private static final int ALIGNMENT = 64;
-    /** Beside the codes of a block: its scale, the scale times their sum, and the sums of both halves. */
-    private static final int BESIDE = 16;
+    /** Beside the codes of a block: its scale, the scale times their sum, the sums of both halves, and that of all codes before. */
+    private static final int BESIDE = 20;
+    /** Rows that far apart share few places of a cache. */
+    private static final int CROWDED = 1024;
 
     private final int cols;
     private final InputPolicy policy;
@@ -24,8 +26,8 @@ final class NativeAct implements Act {
         this.cols = cols;
         this.policy = policy;
         floats = memory.allocate(Math.multiplyExact((long) rows * Float.BYTES, padded()), arena);
-        boolean packs = policy.fewRows() instanceof Input.I8 || policy.manyRows() instanceof Input.I8;
-        codes = packs ? memory.allocate(Math.multiplyExact((long) rows, codeBytes()), arena) : null;
+        long widest = Math.max(codeBytes(policy.fewRows()), codeBytes(policy.manyRows()));
+        codes = widest > 0 ? memory.allocate(Math.multiplyExact((long) rows, widest), arena) : null;
         packed = policy.fewRows();
     }
 
@@ -57,15 +59,34 @@ final class NativeAct implements Act {
         return codes;
     }
 
-    /** Bytes of a packed row. */
+    private long codeBytes(Input input) {
+        long n = switch (input) {
+            case Input.F32 f32 -> 0;
+            case Input.Bf16 bf16 -> 2L * padded();
+            case Input.I8 i8 -> padded() + (long) padded() / BLOCK * BESIDE + Integer.BYTES;
+        };
+        long aligned = (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        return aligned > 0 && aligned % CROWDED == 0 ? aligned + ALIGNMENT : aligned;
+    }
+
+    /** Bytes of a packed row as the latest writer packed it; 0 where it wrote floats. */
     long codeBytes() {
-        long n = padded() + (long) padded() / BLOCK * BESIDE;
-        return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        return codeBytes(packed);
+    }
+
+    /** What the latest writer packed. */
+    Input packed() {
+        return packed;
     }
 
     /** Whether the latest writer packed. */
     boolean codesCurrent() {
-        return packed instanceof Input.I8;
+        return !(packed instanceof Input.F32);
+    }
+
+    /** Whether writers of parts of a row leave floats, since a scale is that of more than a block: {@code quantize} is to follow. */
+    boolean waits() {
+        return packed instanceof Input.I8 i8 && i8.block() != BLOCK;
     }
 
     /** Says that {@code n} rows are about to be written, and packed as the policy has it. */

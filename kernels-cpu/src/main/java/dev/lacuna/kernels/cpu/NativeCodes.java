@@ -1,6 +1,7 @@
 package dev.lacuna.kernels.cpu;
 
 import dev.lacuna.ops.Activation;
+import dev.lacuna.ops.Input;
 import dev.lacuna.ops.KvType;
 
 /** The numbers of choices in {@code kernels.h}. */
@@ -13,6 +14,14 @@ final class NativeCodes {
             case GELU_TANH -> 1;
             case GELU_ERF -> 2;
             case RELU -> 3;
+        };
+    }
+
+    static int of(Input input) {
+        return switch (input) {
+            case Input.F32 f32 -> 0;
+            case Input.I8 i8 -> 1;
+            case Input.Bf16 bf16 -> 2;
         };
     }
 

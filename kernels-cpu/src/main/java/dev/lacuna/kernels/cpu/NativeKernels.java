@@ -12,7 +12,7 @@ final class NativeKernels {
     /** In the order of {@code struct kernels}. */
     static final List<String> NAMES = List.of("pack", "product", "gated", "embed", "norm", "rope", "attend", "activate", "quantize",
             "best",
-            "unpack");
+            "unpack", "rows", "columns");
     static final int COUNT = NAMES.size();
 
     final String isa;
@@ -27,6 +27,8 @@ final class NativeKernels {
     final Kernel quantize;
     final Kernel best;
     final Kernel unpack;
+    final Kernel rows;
+    final Kernel columns;
 
     /** {@code table}: addresses in the order of {@code struct kernels}. */
     NativeKernels(MemorySegment table, String isa) {
@@ -42,6 +44,8 @@ final class NativeKernels {
         quantize = kernel(table, "quantize");
         best = kernel(table, "best");
         unpack = kernel(table, "unpack");
+        rows = kernel(table, "rows");
+        columns = kernel(table, "columns");
     }
 
     private static Kernel kernel(MemorySegment table, String name) {

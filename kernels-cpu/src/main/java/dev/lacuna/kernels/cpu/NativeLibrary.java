@@ -14,9 +14,14 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,9 +29,12 @@ import org.jspecify.annotations.Nullable;
  * deleted at once. System property {@code lacuna.native.library} names another build of it, such as one with sanitizers.
  */
 final class NativeLibrary implements NativeMemory {
-    private static final int VERSION = 1;
+    private static final int VERSION = 2;
     /** Tiers by number, each a superset of the one before. */
-    static final List<String> ISAS = List.of("avx2", "avx512");
+    static final List<String> ISAS = List.of("avx2", "avx512", "avx512bf16", "amx");
+    /** What a processor has to have for each. */
+    private static final List<String> NEEDS = List.of("AVX2, FMA and F16C", "AVX-512 F, BW, DQ, VL and VNNI", "AVX-512 BF16",
+            "AMX tiles, INT8 and BF16");
 
     private static final class Loaded {
         static final Result RESULT = load();
@@ -42,6 +50,9 @@ final class NativeLibrary implements NativeMemory {
     private final MethodHandle unmap;
     private final MethodHandle forget;
     private final List<String> isas = new ArrayList<>();
+    private final Map<String, NativeKernels> byIsa = new ConcurrentHashMap<>();
+    private final Map<String, String> refused = new LinkedHashMap<>();
+    private final Set<String> tested = new HashSet<>();
 
     private NativeLibrary(SymbolLookup symbols) {
         this.symbols = symbols;
@@ -56,8 +67,17 @@ final class NativeLibrary implements NativeMemory {
         int found = (int) call(version);
         if (found != VERSION) throw new IllegalStateException("the native library has interface " + found + ", not " + VERSION);
         for (int i = 0; i < ISAS.size(); i++) {
-            if ((int) call(runs, i) != 0) isas.add(ISAS.get(i));
+            switch ((int) call(runs, i)) {
+                case 1 -> isas.add(ISAS.get(i));
+                case 0 -> refused.put(ISAS.get(i), "the processor has no " + NEEDS.get(i));
+                default -> refused.put(ISAS.get(i), "the system does not let this process use " + NEEDS.get(i));
+            }
         }
+    }
+
+    /** Another build than that of the process, for tests. */
+    static NativeLibrary at(Path file) {
+        return new NativeLibrary(SymbolLookup.libraryLookup(file, Arena.global()));
     }
 
     private static FunctionDescriptor longs(int n) {
@@ -101,9 +121,7 @@ final class NativeLibrary implements NativeMemory {
     private static Result result(@Nullable SymbolLookup symbols) {
         if (symbols == null) return new Result(null, "this jar was built without C kernels: install gcc and cmake and build it again");
         NativeLibrary library = new NativeLibrary(symbols);
-        return library.isas.isEmpty()
-                ? new Result(null, "the C kernels need a processor with AVX2, FMA and F16C")
-                : new Result(library, "");
+        return library.best() == null ? new Result(null, "of the C kernels none runs: " + library.refused) : new Result(library, "");
     }
 
     /** The jar's library, or null if it has none. */
@@ -131,14 +149,40 @@ final class NativeLibrary implements NativeMemory {
         return Objects.requireNonNull(Loaded.RESULT.library);
     }
 
-    /** The tiers that run here, best last. */
-    List<String> isas() {
+    /** The tiers that the processor has, best last, without those that failed their self-test. */
+    synchronized List<String> isas() {
         return List.copyOf(isas);
     }
 
-    /** A tier's kernels. */
+    /** A tier's kernels, the same for every model: the virtual machine makes a class for each handle that is called often. */
     NativeKernels kernels(String isa) {
-        return new NativeKernels(table(isa), isa);
+        return byIsa.computeIfAbsent(isa, i -> new NativeKernels(table(i), i));
+    }
+
+    /** Why the other tiers do not run here. */
+    synchronized Map<String, String> refused() {
+        return new LinkedHashMap<>(refused);
+    }
+
+    /** The best tier that passes its self-test, or null. */
+    synchronized @Nullable String best() {
+        while (!isas.isEmpty()) {
+            String last = isas.getLast();
+            if (refusal(last) == null) return last;
+        }
+        return null;
+    }
+
+    /** Why a tier does not run here, or null. Its self-test is made when it is first asked for, since each takes some milliseconds. */
+    synchronized @Nullable String refusal(String isa) {
+        if (isas.contains(isa) && tested.add(isa)) {
+            String why = NativeSelfTest.failure(this, isa);
+            if (why != null) {
+                isas.remove(isa);
+                refused.put(isa, why);
+            }
+        }
+        return isas.contains(isa) ? null : refused.getOrDefault(isa, "there are " + ISAS);
     }
 
     /** The table of a tier's kernels. */

@@ -19,6 +19,7 @@ import dev.lacuna.ops.Norm;
 import dev.lacuna.ops.Ops;
 import dev.lacuna.ops.Qkv;
 import dev.lacuna.ops.Rope;
+import dev.lacuna.ops.RowSet;
 import dev.lacuna.ops.Step;
 import dev.lacuna.ops.TopK;
 import dev.lacuna.ops.UnsupportedKernelException;
@@ -42,13 +43,16 @@ import org.jspecify.annotations.Nullable;
 final class NativeOps implements Ops {
     /** Rows that the caller does alone: waking the team would take longer. */
     private static final int ALONE = 2;
-    /** Rows of a step that are few, and rows of a part of row-wise work when they are many. */
+    /** Rows of a step that are few, as {@code MANY} of product.h has it, and rows of a part of row-wise work when they are many. */
     private static final int FEW = 12;
     private static final int ROWS = 8;
     /** Parts for each thread when rows are few: enough for balance beside a busy core, not so many that handing out costs. */
     private static final int PARTS = 4;
     /** Tiles of a part when rows are many: what is unpacked together. */
     private static final int MANY_TILES = 4;
+
+    /** Blocks of columns that a part of a sum of chosen rows has at least: shorter runs of memory cost more than a thread that waits. */
+    private static final int RUN = 8;
 
     private final NativeLibrary library;
     private final NativeKernels kernels;
@@ -82,28 +86,74 @@ final class NativeOps implements Ops {
             NativeFormat format = NativeFormat.of(t.format());
             if (format == null) throw new UnsupportedKernelException(t.name() + " is " + t.format() + ": the C kernels know " + Format.ALL);
             scratch.cols(t.cols());
-            placed.add(place(t, format, policy));
+            boolean gathered = uses.contains(Use.ROWS) || uses.contains(Use.COLUMNS);
+            placed.add(gathered ? placeRows(t, format, policy) : place(t, format, policy));
             decide(t.format(), policy, uses);
         }
         return placed;
     }
 
     private NativeWeight place(Tensor t, NativeFormat format, InputPolicy policy) {
-        long tileBytes = library.tileBytes(format, t.cols());
         int n = NativeWeight.tiles(t.rows());
-        NativeWeight w = new NativeWeight(t.rows(), t.cols(), t.format(), policy, format,
-                memory.weights(Math.multiplyExact(n, tileBytes), arena),
-                tileBytes);
+        NativeWeight w;
         try (Arena copy = Arena.ofShared()) {
             MemorySegment source = t.data();
             if (!source.isNative()) source = copy.allocate(source.byteSize(), 64).copyFrom(source);
-            args.begin().memory(source, t.format().bytes(t.rows(), t.cols()), 1).memory(w.data(), n * tileBytes, 64)
-                    .number(t.format().rowBytes(t.cols())).weight(w, null);
-            int step = Math.max(1, n / (team.threads() * PARTS));
-            run(kernels.pack, args, n, step);
+            long tileBytes = format.variable() ? 0 : library.tileBytes(format, t.cols());
+            MemorySegment tiles = format.variable()
+                    ? tilesOf(t, format, policy, source, copy)
+                    : memory.weights(Math.addExact(Math.multiplyExact(n, tileBytes), format.readBeyond()), arena);
+            w = new NativeWeight(t.rows(), t.cols(), t.format(), policy, format, tiles, tileBytes);
+            args.begin().memory(source, source.byteSize(), 1).memory(tiles, tiles.byteSize(), 64)
+                    .number(format.variable() ? 0 : t.format().rowBytes(t.cols())).weight(w, null);
+            run(kernels.pack, args, n, Math.max(1, n / (team.threads() * PARTS)));
         }
         library.forget(t.data());
         return w;
+    }
+
+    /** Rows as the file packs them, each at the beginning of a line. */
+    private NativeRows placeRows(Tensor t, NativeFormat format, InputPolicy policy) {
+        long stride = NativeRows.stride(t.format(), t.cols());
+        NativeRows w = new NativeRows(t.rows(), t.cols(), t.format(), policy, format,
+                memory.weights(Math.multiplyExact(t.rows(), stride), arena), stride);
+        int step = Math.max(1, t.rows() / (team.threads() * PARTS));
+        team.run((t.rows() + step - 1) / step, (part, worker) -> {
+            for (int r = part * step; r < Math.min(t.rows(), (part + 1) * step); r++) w.put(t, r);
+        });
+        library.forget(t.data());
+        return w;
+    }
+
+    @Override
+    public List<Format> gathers() {
+        return NativeRows.FORMATS;
+    }
+
+    /** Room for tiles that differ in length, with the offset of each at the beginning: they are measured before they are packed. */
+    private MemorySegment tilesOf(Tensor t, NativeFormat format, InputPolicy policy, MemorySegment source, Arena copy) {
+        int n = NativeWeight.tiles(t.rows());
+        NativeWeight sizes = new NativeWeight(t.rows(), t.cols(), t.format(), policy, format, copy.allocate((long) n * Long.BYTES, 64),
+                Long.BYTES);
+        args.begin().memory(source, source.byteSize(), 1).none().number(0).weight(sizes, null);
+        run(kernels.pack, args, n, Math.max(1, n / (team.threads() * PARTS)));
+        long[] offset = new long[n];
+        long at = line((long) n * Long.BYTES);
+        for (int i = 0; i < n; i++) {
+            offset[i] = at;
+            long bytes = sizes.data().getAtIndex(ValueLayout.JAVA_LONG, i);
+            // blocks are found by offsets of 32 bits
+            if (bytes > 0xFFFFFFFFL)
+                throw new UnsupportedKernelException(t.name() + " has rows of " + t.cols() + ", too long for " + t.format());
+            at = Math.addExact(at, line(bytes));
+        }
+        MemorySegment tiles = memory.weights(Math.addExact(at, format.readBeyond()), arena);
+        MemorySegment.copy(offset, 0, tiles, ValueLayout.JAVA_LONG, 0, n);
+        return tiles;
+    }
+
+    private static long line(long bytes) {
+        return Math.addExact(bytes, 63) / 64 * 64;
     }
 
     NativeMemory memory() {
@@ -113,10 +163,37 @@ final class NativeOps implements Ops {
     private void decide(Format format, InputPolicy policy, Set<Use> uses) {
         String kernel = "native, " + kernels.isa;
         if (uses.contains(Use.EMBED)) decisions.add(new Decision("embed", format.name(), kernel, "rows are looked up in the tiles"));
+        if (uses.contains(Use.ROWS)) decisions.add(new Decision("rows", format + " x " + policy, kernel, "each row one run of memory"));
+        if (uses.contains(Use.COLUMNS))
+            decisions.add(new Decision("columns", format + " x " + policy, kernel, "transposed, each row one run"));
         if (!uses.contains(Use.PRODUCT)) return;
         for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
-            decisions.add(new Decision("product", format + " x " + input, kernel, "tiles of 16 rows, each byte read once"));
+            decisions.add(new Decision("product", format + " x " + input, kernel, reason(format, input)));
         }
+    }
+
+    private String reason(Format format, Input input) {
+        boolean amx = kernels.isa.equals("amx");
+        // a tile is 64 columns of bytes deep, and what is scaled inside it cannot be summed there
+        boolean deep = format.equals(Format.I8_ROW) || (format.kind() == Format.Kind.INTEGER && format.group() >= 64);
+        String tiles = format.kind() == Format.Kind.SPARSE
+                ? "tiles of 16 rows under masks, expanded in registers"
+                : "tiles of 16 rows, each byte read once";
+        return switch (input) {
+            case Input.F32 f32 -> tiles;
+            case Input.Bf16 bf16 -> switch (kernels.isa) {
+                case "amx" -> "tdpbf16ps for more than " + FEW + " rows";
+                case "avx512bf16" -> "vdpbf16ps";
+                default -> "no instruction for bfloat16: single precision";
+            };
+            case Input.I8 i8 -> amx && deep && i8.block() != 32 ? "tdpbsud for more than " + FEW + " rows" : tiles;
+        };
+    }
+
+    /** Bfloat16 costs no quality and has the rate of many scales on tiles; elsewhere bytes are several times as fast. */
+    @Override
+    public InputPolicy inputs() {
+        return kernels.isa.equals("amx") ? new InputPolicy(Input.I8, Input.BF16) : InputPolicy.I8;
     }
 
     @Override
@@ -278,8 +355,12 @@ final class NativeOps implements Ops {
         args.ints(batch.positions(), rows).ints(batch.sequences(), rows).ints(batch.table(), batch.tableSize()).number(batch.tableStride())
                 .real(a.scale()).real(a.softCap()).number(a.window());
         run(kernels.attend, args, parts, 1);
-        if (!to.codesCurrent() || a.headSize() % 32 == 0) return;
-        args.begin().act(to, rows);
+        if (to.waits() || (to.codesCurrent() && a.headSize() % 32 != 0)) quantize(to, rows);
+    }
+
+    /** Packs the floats of rows. */
+    private void quantize(NativeAct a, int rows) {
+        args.begin().act(a, rows);
         rows(kernels.quantize, args, rows);
     }
 
@@ -299,6 +380,48 @@ final class NativeOps implements Ops {
         product(args, (NativeAct) x, w, to, batch.each(), rows, 0);
         int n = NativeWeight.tiles(w.weight().rows());
         run(kernels.product, args, n, step(n, rows));
+    }
+
+    // ---- products of chosen rows
+
+    @Override
+    public void select(Act scores, float threshold, RowSet out) {
+        NativeAct from = (NativeAct) scores;
+        ((ChosenRows) out).select(from.floats(), from.padded(), batch.batch(), threshold);
+    }
+
+    private void chosen(ChosenRows set, int rows) {
+        args.ints(set.rows(), set.count()).number(set.count()).number(rows);
+    }
+
+    @Override
+    public void rows(Act x, Linear w, RowSet active, Act compact) {
+        ChosenRows set = (ChosenRows) active;
+        NativeRows weight = (NativeRows) w.weight();
+        NativeAct to = (NativeAct) compact;
+        int rows = batch.rows();
+        int n = set.count();
+        to.begin(rows);
+        for (int r = 0; r < rows; r++) {
+            long row = (long) r * to.padded();
+            to.floats().asSlice((row + n) * Float.BYTES, (long) (to.padded() - n) * Float.BYTES).fill((byte) 0);
+        }
+        args.begin().rows(weight, (NativeValues) w.bias(), weight.rows()).act((NativeAct) x, rows).act(to, rows);
+        chosen(set, rows);
+        run(kernels.rows, args, n, Math.max(1, n / (team.threads() * PARTS)));
+    }
+
+    @Override
+    public void columns(Act compact, Linear wT, RowSet active, Act y) {
+        ChosenRows set = (ChosenRows) active;
+        NativeRows weight = (NativeRows) wT.weight();
+        NativeAct to = (NativeAct) y;
+        int rows = batch.rows();
+        to.begin(rows);
+        args.begin().rows(weight, (NativeValues) wT.bias(), weight.cols()).act((NativeAct) compact, rows).act(to, rows);
+        chosen(set, rows);
+        int blocks = to.padded() / 32;
+        run(kernels.columns, args, blocks, Math.max(Math.min(RUN, blocks), blocks / (team.threads() * 2)));
     }
 
     @Override
@@ -350,6 +473,7 @@ final class NativeOps implements Ops {
                 .number(rows).number(NativeCodes.of(w.activation()));
         int pairs = NativeAct.padded(to.cols()) / 32;
         run(kernels.gated, args, pairs, rows <= FEW ? Math.max(1, pairs / (team.threads() * PARTS)) : 1);
+        if (to.waits()) quantize(to, rows);
         linear(hidden, w.down(), delta);
     }
 
@@ -367,6 +491,16 @@ final class NativeOps implements Ops {
     }
 
     // ---- outside run()
+
+    @Override
+    public void write(RowSet set, int[] rows) {
+        ((ChosenRows) set).write(rows);
+    }
+
+    @Override
+    public int[] read(RowSet set) {
+        return ((ChosenRows) set).read();
+    }
 
     @Override
     public void write(Act a, float[] v) {

@@ -18,6 +18,7 @@ final class NativeRates implements MachineRates {
     private final Team team;
     private final MethodHandle read;
     private final MethodHandle multiply;
+    private final MethodHandle multiplyBrain;
     private final Arena arena = Arena.ofShared();
     private final MemorySegment memory;
     private boolean closed;
@@ -26,6 +27,7 @@ final class NativeRates implements MachineRates {
         this.team = team;
         read = library.tiered("lacuna_read", isa, 2);
         multiply = library.tiered("lacuna_multiply", isa, 1);
+        multiplyBrain = library.tiered("lacuna_multiply_brain", isa, 1);
         memory = library.weights(LARGE, arena);
         // pages that were never written are all the same page of zeros
         for (long at = 0; at < LARGE; at += PAGE) memory.set(ValueLayout.JAVA_BYTE, at, (byte) 1);
@@ -48,11 +50,20 @@ final class NativeRates implements MachineRates {
 
     @Override
     public double int8PerSecond() {
+        return perSecond(multiply);
+    }
+
+    @Override
+    public double bf16PerSecond() {
+        return perSecond(multiplyBrain);
+    }
+
+    private double perSecond(MethodHandle loop) {
         requireOpen();
         int parts = PARTS * team.threads();
         long[] done = new long[parts];
         long begun = System.nanoTime();
-        team.run(parts, (part, worker) -> done[part] = call(multiply, TURNS));
+        team.run(parts, (part, worker) -> done[part] = call(loop, TURNS));
         long nanos = System.nanoTime() - begun;
         double operations = 0;
         for (long d : done) operations += d;

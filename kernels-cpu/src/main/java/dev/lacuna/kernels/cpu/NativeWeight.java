@@ -8,7 +8,8 @@ import java.lang.foreign.MemorySegment;
 /**
  * A matrix in tiles of 16 rows, in the order in which products read it; see {@code formats.h}.
  *
- * @param data the tiles, the last padded with rows of zeros
+ * @param data      the tiles, the last padded with rows of zeros; where they differ in length, first the offset of each
+ * @param tileBytes bytes of a tile; 0: they differ
  */
 record NativeWeight(int rows, int cols, Format format, InputPolicy policy, NativeFormat packing, MemorySegment data, long tileBytes)
         implements

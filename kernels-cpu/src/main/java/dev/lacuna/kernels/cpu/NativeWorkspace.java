@@ -4,6 +4,7 @@ import dev.lacuna.ops.Act;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.Limits;
 import dev.lacuna.ops.Logits;
+import dev.lacuna.ops.RowSet;
 import dev.lacuna.ops.TopK;
 import dev.lacuna.ops.Workspace;
 import java.lang.foreign.Arena;
@@ -81,6 +82,13 @@ final class NativeWorkspace implements Workspace {
         long n = Math.multiplyExact((long) limits.logitRows() * Integer.BYTES, k);
         bytes += n;
         return new Best(k, ops.memory().allocate(n, arena));
+    }
+
+    @Override
+    public RowSet rowSet(int capacity) {
+        ChosenRows set = new ChosenRows(capacity, ops.memory(), arena);
+        bytes += set.size();
+        return set;
     }
 
     @Override

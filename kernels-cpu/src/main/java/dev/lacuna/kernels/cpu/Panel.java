@@ -1,5 +1,6 @@
 package dev.lacuna.kernels.cpu;
 
+import dev.lacuna.ops.Input;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -12,6 +13,8 @@ final class Panel {
     float[] floats = new float[0];
     int rows;
     int stride;
+    /** Whether weights are rounded to bfloat16 as the rows are. */
+    boolean brain;
 
     void reserve(int maxRows, int maxStride) {
         int n = Math.multiplyExact(maxRows, maxStride);
@@ -21,6 +24,7 @@ final class Panel {
     void begin(CpuAct x, int n) {
         rows = n;
         stride = x.stride();
+        brain = x.packed() instanceof Input.Bf16;
     }
 
     void gather(CpuAct x, int row, int to) {

@@ -92,13 +92,14 @@ final class PlainKernels implements Kernels {
     }
 
     @Override
-    public void quantize(float[] x, int at, int n) {
-        for (int b = at; b < at + n; b += CpuAct.BLOCK) {
+    public void quantize(float[] x, int at, int n, int block) {
+        for (int b = at; b < at + n; b += block) {
+            int end = Math.min(b + block, at + n);
             float max = 0;
-            for (int i = b; i < b + CpuAct.BLOCK; i++) max = Math.max(max, Math.abs(x[i]));
+            for (int i = b; i < end; i++) max = Math.max(max, Math.abs(x[i]));
             float d = max / 127;
             float inverse = d < Float.MIN_NORMAL ? 0 : 1 / d;
-            for (int i = b; i < b + CpuAct.BLOCK; i++) x[i] = (int) Math.rint(x[i] * inverse) * d;
+            for (int i = b; i < end; i++) x[i] = (int) Math.rint(x[i] * inverse) * d;
         }
     }
 

@@ -5,6 +5,7 @@ import dev.lacuna.tensor.Format;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 
 /** Unpacks rows of weights; the frequent formats faster than their codecs do. */
 final class PlainUnpack {
@@ -62,8 +63,49 @@ final class PlainUnpack {
             case "Q4_K" -> {
                 for (int b = 0; b < n; b += 256, at += 144) superBlock(w, at, to, toAt + b);
             }
-            default -> Codec.of(format).decode(w, at, to, toAt, n);
+            default -> {
+                if (format.kind() == Format.Kind.SPARSE) sparse(format, w, at, n, to, toAt);
+                else
+                    Codec.of(format).decode(w, at, to, toAt, n);
+            }
         }
+    }
+
+    /** Rows under masks, a word of 64 values at a time. */
+    private static void sparse(Format format, MemorySegment w, long at, int n, float[] to, int toAt) {
+        if (n % format.group() != 0) {
+            // the last group has padding, for which there is no room
+            Codec.of(format).decode(w, at, to, toAt, n);
+            return;
+        }
+        boolean own = format.rowHeader() == 0;
+        float d = own ? 0 : w.get(FLOAT, at);
+        long p = at + format.rowHeader();
+        Arrays.fill(to, toAt, toAt + n, 0);
+        for (int run = toAt; run < toAt + n; run += format.group()) {
+            if (own) d = w.get(FLOAT, p);
+            long masks = own ? p + Float.BYTES : p;
+            p = masks + format.group() / 8;
+            for (int word = 0; word < format.group(); word += 64) {
+                long mask = w.get(LONG, masks + word / 8);
+                p += format.bits() == 8 ? bytes(mask, w, p, d, to, run + word) : nibbles(mask, w, p, d, to, run + word);
+            }
+        }
+    }
+
+    /** Puts the stored values of a word in their places and returns their bytes. */
+    static int bytes(long mask, MemorySegment w, long at, float d, float[] to, int toAt) {
+        int i = 0;
+        for (long left = mask; left != 0; left &= left - 1) to[toAt + Long.numberOfTrailingZeros(left)] = d * w.get(BYTE, at + i++);
+        return i;
+    }
+
+    static int nibbles(long mask, MemorySegment w, long at, float d, float[] to, int toAt) {
+        int i = 0;
+        for (long left = mask; left != 0; left &= left - 1, i++) {
+            to[toAt + Long.numberOfTrailingZeros(left)] = d * ((w.get(BYTE, at + i / 2) >> 4 * (i % 2) & 15) - 8);
+        }
+        return (i + 1) / 2;
     }
 
     private static void nibbles(MemorySegment w, long at, float d, int bias, float m, float[] to, int toAt) {

@@ -55,7 +55,7 @@ final class Products {
      */
     void block(Scratch s, int tile, Panel panel, Linear w, int from, int to, int first, int last, float[] out, int stride) {
         CpuWeight weight = (CpuWeight) w.weight();
-        if (panel.rows <= DIRECT && kernels.hasDirect(weight.format())) {
+        if (panel.rows <= DIRECT && !panel.brain && kernels.hasDirect(weight.format())) {
             for (int r = first; r < last; r++) {
                 kernels.direct(weight.format(), weight.data(), from, to, weight.cols(), panel.floats, r * panel.stride, out,
                         (r - first) * stride,
@@ -65,7 +65,7 @@ final class Products {
             int step = few(panel) ? TILE : MANY;
             for (int o = from; o < to; o += step) {
                 int end = Math.min(to, o + step);
-                float[] rows = unpacked(s.tile[tile], weight, o, end);
+                float[] rows = unpacked(s.tile[tile], weight, o, end, panel.brain);
                 kernels.dots(rows, end - o, panel.floats, first * panel.stride, last - first, panel.stride, out, o - from, stride, s.lanes);
             }
         }
@@ -77,15 +77,16 @@ final class Products {
     }
 
     @SuppressWarnings("ReferenceEquality") // placed weights are what they are, and nobody changes them
-    private float[] unpacked(Scratch.Tile tile, CpuWeight w, int from, int to) {
-        if (tile.of == w && tile.from == from && tile.to == to) return tile.v;
+    private float[] unpacked(Scratch.Tile tile, CpuWeight w, int from, int to, boolean brain) {
+        if (tile.of == w && tile.from == from && tile.to == to && tile.brain == brain) return tile.v;
         int stride = Kernels.padded(w.cols());
         // the loops take 4 rows at a time; results of rows past the end are never read
         int need = (to - from + 3) / 4 * 4 * stride;
         if (tile.v.length < need) tile.v = new float[need];
-        long bytes = w.format().rowBytes(w.cols());
-        for (int o = from; o < to; o++) kernels.unpack(w.format(), w.data(), o * bytes, w.cols(), tile.v, (o - from) * stride);
+        for (int o = from; o < to; o++) kernels.unpack(w.format(), w.data(), w.at(o), w.cols(), tile.v, (o - from) * stride);
+        if (brain) Kernels.brains(tile.v, 0, (to - from) * stride);
         tile.of = w;
+        tile.brain = brain;
         tile.from = from;
         tile.to = to;
         return tile.v;

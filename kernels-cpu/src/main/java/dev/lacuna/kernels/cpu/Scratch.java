@@ -13,6 +13,7 @@ final class Scratch {
     /** Results of a part of a product, {@code [rows x outputs]}, and a second. */
     final float[] out = new float[Products.OUT];
     final float[] gate = new float[Products.OUT];
+    private float[] chosen = new float[0];
     final Tile[] tile = {new Tile(), new Tile()};
     final AttentionScratch attention = new AttentionScratch();
 
@@ -23,6 +24,13 @@ final class Scratch {
         CpuWeight of;
         int from;
         int to;
+        boolean brain;
+    }
+
+    /** Room for chosen rows, unpacked. */
+    float[] unpacked(int n) {
+        if (chosen.length < n) chosen = new float[n];
+        return chosen;
     }
 
     /** Room for rows of up to {@code cols} values. */

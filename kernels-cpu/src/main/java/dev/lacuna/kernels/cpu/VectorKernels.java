@@ -87,13 +87,14 @@ final class VectorKernels implements Kernels {
     }
 
     @Override
-    public void quantize(float[] x, int at, int n) {
-        for (int b = at; b < at + n; b += CpuAct.BLOCK) {
+    public void quantize(float[] x, int at, int n, int block) {
+        for (int b = at; b < at + n; b += block) {
+            int end = Math.min(b + block, at + n);
             FloatVector most = FloatVector.zero(F);
-            for (int i = b; i < b + CpuAct.BLOCK; i += N) most = most.max(FloatVector.fromArray(F, x, i).abs());
+            for (int i = b; i < end; i += N) most = most.max(FloatVector.fromArray(F, x, i).abs());
             float d = most.reduceLanes(VectorOperators.MAX) / 127;
             float inverse = d < Float.MIN_NORMAL ? 0 : 1 / d;
-            for (int i = b; i < b + CpuAct.BLOCK; i += N) {
+            for (int i = b; i < end; i += N) {
                 FloatVector rounded = FloatVector.fromArray(F, x, i).mul(inverse).add(VectorMath.ROUND).sub(VectorMath.ROUND);
                 // by way of whole numbers, which have one zero and no NaN
                 floats((IntVector) rounded.convert(VectorOperators.F2I, 0)).mul(d).intoArray(x, i);

@@ -10,9 +10,11 @@ import static dev.lacuna.kernels.cpu.Lanes.unsigned;
 import static dev.lacuna.kernels.cpu.PlainUnpack.byteOf;
 import static dev.lacuna.kernels.cpu.PlainUnpack.half;
 
+import dev.lacuna.tensor.Codec;
 import dev.lacuna.tensor.Format;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorMask;
@@ -23,6 +25,11 @@ final class VectorUnpack {
     private static final IntVector LANE = IntVector.zero(I).addIndex(1);
     /** 2^112: what a float's exponent has more than a half's. */
     private static final float REBIAS = 0x1p112f;
+
+    private static final long LANES = (1L << N) - 1;
+    /** Where in a word of eight nibbles a lane's begins, and the lanes that take theirs from a second word. */
+    private static final IntVector NIBBLE = LANE.and(7).mul(4);
+    private static final VectorMask<Integer> UPPER = LANE.compare(VectorOperators.GE, 8);
 
     private VectorUnpack() {}
 
@@ -41,6 +48,10 @@ final class VectorUnpack {
             case "Q6_K" -> q6k(w, at, n, to, toAt);
             case "I8_ROW" -> scaled(w, at + Float.BYTES, n, w.get(PlainUnpack.FLOAT, at), 0, to, toAt);
             default -> {
+                if (format.kind() == Format.Kind.SPARSE) {
+                    sparse(format, w, at, n, to, toAt);
+                    return;
+                }
                 if (format.kind() != Format.Kind.INTEGER) throw new IllegalArgumentException("no loop for " + format);
                 groups(format, w, at, n, to, toAt);
             }
@@ -64,6 +75,60 @@ final class VectorUnpack {
                     floats(v.lanewise(VectorOperators.LSHR, 4).sub(zero)).mul(d).intoArray(to, b + run + 16 + i);
                 }
             }
+        }
+    }
+
+    /** Rows under masks: a register of stored values is expanded to where its bits of the mask are. */
+    private static void sparse(Format format, MemorySegment w, long at, int n, float[] to, int toAt) {
+        if (n % format.group() != 0) {
+            // the last group has padding, for which there is no room
+            Codec.of(format).decode(w, at, to, toAt, n);
+            return;
+        }
+        boolean own = format.rowHeader() == 0;
+        float d = own ? 0 : w.get(PlainUnpack.FLOAT, at);
+        long p = at + format.rowHeader();
+        for (int run = toAt; run < toAt + n; run += format.group()) {
+            if (own) d = w.get(PlainUnpack.FLOAT, p);
+            long masks = own ? p + Float.BYTES : p;
+            p = masks + format.group() / 8;
+            for (int word = 0; word < format.group(); word += 64) {
+                long mask = w.get(PlainUnpack.LONG, masks + word / 8);
+                int i = run + word;
+                // whole registers are loaded, which must not reach past the end
+                if (p + 64 > w.byteSize()) {
+                    Arrays.fill(to, i, i + 64, 0);
+                    p += format.bits() == 8 ? PlainUnpack.bytes(mask, w, p, d, to, i) : PlainUnpack.nibbles(mask, w, p, d, to, i);
+                } else if (format.bits() == 8) {
+                    expandBytes(mask, w, p, d, to, i);
+                    p += Long.bitCount(mask);
+                } else {
+                    expandNibbles(mask, w, p, d, to, i);
+                    p += (Long.bitCount(mask) + 1) / 2;
+                }
+            }
+        }
+    }
+
+    private static void expandBytes(long mask, MemorySegment w, long at, float d, float[] to, int toAt) {
+        for (int i = 0; i < 64; i += N) {
+            long bits = mask >>> i & LANES;
+            floats(signed(w, at)).mul(d).expand(VectorMask.fromLong(F, bits)).intoArray(to, toAt + i);
+            at += Long.bitCount(bits);
+        }
+    }
+
+    private static void expandNibbles(long mask, MemorySegment w, long at, float d, float[] to, int toAt) {
+        int stored = 0;
+        for (int i = 0; i < 64; i += N) {
+            long bits = mask >>> i & LANES;
+            // 16 nibbles and the one that a register may begin in the middle of; a shift by lanes brings each down
+            long low = w.get(PlainUnpack.LONG, at + stored / 2) >>> 4 * (stored % 2);
+            long high = w.get(PlainUnpack.LONG, at + stored / 2 + 4) >>> 4 * (stored % 2);
+            IntVector q = IntVector.broadcast(I, (int) low).lanewise(VectorOperators.LSHR, NIBBLE);
+            if (N > 8) q = q.blend(IntVector.broadcast(I, (int) high).lanewise(VectorOperators.LSHR, NIBBLE), UPPER);
+            floats(q.and(15).sub(8)).mul(d).expand(VectorMask.fromLong(F, bits)).intoArray(to, toAt + i);
+            stored += Long.bitCount(bits);
         }
     }
 

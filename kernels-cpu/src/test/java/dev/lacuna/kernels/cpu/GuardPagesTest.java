@@ -11,6 +11,7 @@ import dev.lacuna.ops.Batch;
 import dev.lacuna.ops.Embedding;
 import dev.lacuna.ops.Ffn;
 import dev.lacuna.ops.HeadNorm;
+import dev.lacuna.ops.Input;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.KvPool;
 import dev.lacuna.ops.KvSpec;
@@ -22,6 +23,7 @@ import dev.lacuna.ops.Norm;
 import dev.lacuna.ops.Ops;
 import dev.lacuna.ops.Qkv;
 import dev.lacuna.ops.Rope;
+import dev.lacuna.ops.RowSet;
 import dev.lacuna.ops.Step;
 import dev.lacuna.ops.TopK;
 import dev.lacuna.ops.Use;
@@ -33,6 +35,7 @@ import dev.lacuna.tensor.Format;
 import dev.lacuna.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -52,20 +55,22 @@ class GuardPagesTest {
     private static final long SEED = Long.getLong("lacuna.test.seed", System.nanoTime());
     private static final int OPERATIONS = Integer.getInteger("lacuna.test.guarded", 20_000);
 
+    private static final SegmentAllocator HEAP = (bytes, align) -> MemorySegment.ofArray(new long[Math.toIntExact((bytes + 7) / 8)])
+            .asSlice(0, bytes);
+
     private final SplittableRandom random = new SplittableRandom(SEED);
     private Ops ops;
     private Workspace room;
     private int calls;
 
     @ParameterizedTest
-    @ValueSource(strings = {"avx2", "avx512"})
+    @ValueSource(strings = {"avx2", "avx512", "avx512bf16", "amx"})
     void nothingIsTouchedBesideItsOperands(String isa) {
-        assumeTrue(NativeLibrary.missing() == null && NativeLibrary.get().isas().contains(isa), () -> "no C kernels for " + isa + " here");
+        NativeLibrary library = TestedLibraries.of(isa);
         System.out.println("guard pages: repeat with -Dlacuna.test.seed=" + SEED);
-        int wanted = OPERATIONS / NativeLibrary.get().isas().size();
+        int wanted = OPERATIONS / library.isas().size();
         for (int n = 0; calls < wanted; n++) {
-            try (Ops opened = new NativeOps(NativeLibrary.get(), NativeLibrary.get().kernels(isa), Team.of(1 + n % 2),
-                    new GuardedMemory(n % 3 > 0))) {
+            try (Ops opened = new NativeOps(library, library.kernels(isa), Team.of(1 + n % 2), new GuardedMemory(n % 3 > 0))) {
                 ops = opened;
                 block();
             }
@@ -78,6 +83,15 @@ class GuardPagesTest {
         return random.nextInt(3) == 0 ? 1 + random.nextInt(320) : odd[random.nextInt(odd.length)];
     }
 
+    private Input input() {
+        List<Input> all = List.of(Input.F32, Input.BF16, Input.I8, Input.I8, new Input.I8(64), new Input.I8(128), new Input.I8(0));
+        return all.get(random.nextInt(all.size()));
+    }
+
+    private static InputPolicy withoutBytes(InputPolicy p) {
+        return new InputPolicy(p.fewRows().takesFloats() ? p.fewRows() : Input.F32, p.manyRows().takesFloats() ? p.manyRows() : Input.F32);
+    }
+
     private float[] gaussian(int n) {
         float[] v = new float[n];
         for (int i = 0; i < n; i++) v[i] = (float) random.nextGaussian();
@@ -85,9 +99,11 @@ class GuardPagesTest {
     }
 
     private Weight weight(Format format, int rows, int cols, InputPolicy policy, Use... uses) {
-        MemorySegment bytes = MemorySegment.ofArray(new byte[Math.toIntExact(format.bytes(rows, cols))]);
-        for (int r = 0; r < rows; r++) Codec.of(format).encode(gaussian(cols), 0, cols, bytes, r * format.rowBytes(cols));
-        return ops.place(List.of(new Tensor("w", format, rows, cols, bytes)), policy, EnumSet.copyOf(List.of(uses))).getFirst();
+        MemorySegment bytes = MemorySegment.ofArray(new byte[Math.toIntExact(Format.F32.bytes(rows, cols))]);
+        Codec.of(Format.F32).encode(gaussian(rows * cols), 0, rows * cols, bytes, 0);
+        Tensor floats = new Tensor("w", Format.F32, rows, cols, bytes);
+        Tensor packed = format.variable() ? floats.as(format, random.nextInt(5) / 4.0, HEAP) : floats.as(format, HEAP);
+        return ops.place(List.of(packed), policy, EnumSet.copyOf(List.of(uses))).getFirst();
     }
 
     private Linear linear(Format format, int rows, int cols, InputPolicy policy) {
@@ -100,10 +116,12 @@ class GuardPagesTest {
 
     private void block() {
         Format format = Format.ALL.get(random.nextInt(Format.ALL.size()));
-        int dim = format.group() == 1 ? size() : format.group() * (1 + random.nextInt(format.group() == 256 ? 2 : 5));
-        int width = format.group() == 1 ? size() : format.group() * (1 + random.nextInt(format.group() == 256 ? 2 : 5));
-        boolean packs = format.kind() != Format.Kind.FLOAT && random.nextInt(4) > 0;
-        InputPolicy policy = packs ? InputPolicy.I8 : InputPolicy.F32;
+        int dim = format.group() == 1 || format.pads() ? size() : format.group() * (1 + random.nextInt(format.group() == 256 ? 2 : 5));
+        int width = format.group() == 1 || format.pads() ? size() : format.group() * (1 + random.nextInt(format.group() == 256 ? 2 : 5));
+        InputPolicy any = new InputPolicy(input(), input());
+        boolean floats = format.kind() == Format.Kind.FLOAT;
+        InputPolicy policy = floats ? withoutBytes(any) : any;
+        boolean packs = !policy.equals(InputPolicy.F32);
         int heads = 1 + random.nextInt(6);
         int kvHeads = 1 + random.nextInt(heads);
         int size = List.of(2, 26, 32, 64, 80, 128).get(random.nextInt(6));
@@ -111,8 +129,8 @@ class GuardPagesTest {
         int seqs = 1 + random.nextInt(3);
         Limits limits = new Limits(8 + random.nextInt(60), seqs, 3, 4);
         // what reads the mixed heads has columns of its own format
-        Format output = format.group() == 1 || heads * size % format.group() == 0 ? format : Format.F16;
-        InputPolicy mixedPolicy = output.kind() == Format.Kind.FLOAT ? InputPolicy.F32 : policy;
+        Format output = format.group() == 1 || format.pads() || heads * size % format.group() == 0 ? format : Format.F16;
+        InputPolicy mixedPolicy = output.kind() == Format.Kind.FLOAT ? withoutBytes(policy) : policy;
         KvType type = KvType.values()[random.nextInt(3)];
         try (KvPool kv = ops.kv(new KvSpec(new int[]{kvHeads}, size, type), 1 + seqs * 4)) {
             room = ops.workspace(limits);
@@ -143,9 +161,17 @@ class GuardPagesTest {
             Act hidden = act(width, policy);
             Logits logits = room.logits(vocabulary);
             TopK best = room.topK(Math.min(vocabulary, 3));
+            boolean gathered = ops.gathers().contains(format);
+            Linear some = new Linear(gathered ? weight(format, width, dim, policy, Use.ROWS) : back.weight(),
+                    gathered ? gains(width) : null);
+            Linear sums = new Linear(gathered ? weight(format, width, dim, InputPolicy.F32, Use.COLUMNS) : back.weight(), gains(dim));
+            Act compact = act(width, InputPolicy.F32);
+            RowSet set = room.rowSet(width);
             int[] position = new int[seqs];
             for (int step = 0; step < 6; step++) {
                 Batch b = batch(limits, seqs, position, vocabulary, step);
+                int one = 1 + random.nextInt(4);
+                ops.write(set, IntStream.range(0, width).filter(j -> j % one == 0).toArray());
                 ops.run(Step.of(0, b), b, () -> {
                     ops.embed(Embedding.of(table), x);
                     ops.addNorm(x, null, null, norm, false, normed);
@@ -154,6 +180,11 @@ class GuardPagesTest {
                     ops.linear(mixed, back, delta);
                     ops.addNorm(x, delta, random.nextBoolean() ? norm : null, norm, false, normed);
                     ops.ffn(normed, ffn, gate, up, hidden, delta);
+                    if (gathered) {
+                        ops.rows(normed, some, set, compact);
+                        ops.columns(compact, sums, set, delta);
+                        ops.select(compact, 0.5f, set);
+                    }
                     ops.activate(f, gate, up, hidden);
                     ops.addNorm(x, delta, null, norm, true, normed);
                     if (b.logitRows() == 0) return;

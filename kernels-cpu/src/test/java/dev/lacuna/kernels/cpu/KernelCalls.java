@@ -22,6 +22,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.zip.CRC32;
 
@@ -36,28 +37,31 @@ import java.util.zip.CRC32;
 public final class KernelCalls implements NativeMemory {
     private static final int SLOTS = 64;
     private static final int NUMBER = -1, SCRATCH = -2;
-    /** Calls of one kind that are kept, and bytes of all. */
-    private static final int KEPT = 2;
-    private static final long MOST = 400L << 20;
-    /** The slots that make two calls of a kernel different in kind: formats, inputs, cache types, rows up to one more than are few. */
-    private static final Map<String, int[]> KIND = Map.of("pack", new int[]{6}, "product", new int[]{3, 12, 20}, "gated",
-            new int[]{10, 19, 25, 27}, "embed", new int[]{3, 12}, "norm", new int[]{17, 24}, "rope", new int[]{24, 28}, "attend",
-            new int[]{11, 13}, "activate", new int[]{17});
-    private static final int ROWS_OF_PRODUCT = 20, ROWS_OF_GATED = 27, MANY = 13;
+    /** Calls of one kind that are kept, and bytes of those of a tier. */
+    private static final int KEPT = 1;
+    private static final long MOST = 80L << 20;
+    /** The slots that make two calls of a kernel different in kind: formats, inputs, cache types, rows. */
+    private static final Map<String, int[]> KIND = Map.ofEntries(entry("pack", 6), entry("product", 3, 12, 13, 22),
+            entry("gated", 10, 19, 20, 26, 29),
+            entry("embed", 3, 10), entry("norm", 19, 20), entry("rope", 27, 31), entry("attend", 12, 13, 15), entry("activate", 19, 20),
+            entry("quantize", 5, 6), entry("unpack", 5, 6), entry("rows", 3, 12), entry("columns", 3));
+    private static final Set<Integer> ROWS = Set.of(22, 29);
     private static final FunctionDescriptor TYPE = FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG,
             ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG);
     private static final Map<String, KernelCalls> BY_TIER = new HashMap<>();
     private static final Map<String, Integer> SEEN = new HashMap<>();
     private static OutputStream file;
-    private static long written;
 
     private final NavigableMap<Long, Long> pieces = new TreeMap<>();
     private final int tier;
+    private long written;
+    private final NativeLibrary library;
     private final NativeKernels kernels;
 
     private KernelCalls(String isa) {
         tier = NativeLibrary.ISAS.indexOf(isa);
-        MemorySegment real = NativeLibrary.get().table(isa);
+        library = TestedLibraries.of(isa);
+        MemorySegment real = library.table(isa);
         MemorySegment table = Arena.global().allocate(real.byteSize(), 8);
         try {
             MethodHandle call = MethodHandles.lookup().findVirtual(KernelCalls.class, "call", MethodType.methodType(int.class,
@@ -77,7 +81,7 @@ public final class KernelCalls implements NativeMemory {
     public static Ops open(int threads, String isa) {
         synchronized (BY_TIER) {
             KernelCalls calls = BY_TIER.computeIfAbsent(isa, KernelCalls::new);
-            return new NativeOps(NativeLibrary.get(), calls.kernels, Team.of(threads), calls);
+            return new NativeOps(calls.library, calls.kernels, Team.of(threads), calls);
         }
     }
 
@@ -99,7 +103,8 @@ public final class KernelCalls implements NativeMemory {
                 String name = NativeKernels.NAMES.get(kernel);
                 StringBuilder kind = new StringBuilder(tier + name);
                 for (int at : KIND.getOrDefault(name, new int[0])) {
-                    kind.append(' ').append(bounded(slots.getAtIndex(ValueLayout.JAVA_LONG, at), at));
+                    long v = slots.getAtIndex(ValueLayout.JAVA_LONG, at);
+                    kind.append(' ').append(ROWS.contains(at) ? runs(v) : v);
                 }
                 if (written > MOST || SEEN.merge(kind.toString(), 1, Integer::sum) > KEPT)
                     return (int) real.invokeExact(args, from, to, scratch);
@@ -113,8 +118,13 @@ public final class KernelCalls implements NativeMemory {
         }
     }
 
-    private static long bounded(long v, int at) {
-        return at == ROWS_OF_PRODUCT || at == ROWS_OF_GATED ? Math.min(v, MANY) : v;
+    private static Map.Entry<String, int[]> entry(String kernel, int... slots) {
+        return Map.entry(kernel, slots);
+    }
+
+    /** Rows as loops cut them into runs. */
+    private static long runs(long rows) {
+        return rows <= 2 ? rows : rows <= 4 ? 4 : rows <= 8 ? 8 : rows <= 12 ? 12 : 13;
     }
 
     /** One call. */
@@ -131,8 +141,8 @@ public final class KernelCalls implements NativeMemory {
                 Map.Entry<Long, Long> in = pieces.floorEntry(value[i]);
                 if (in != null && value[i] < in.getKey() + in.getValue()) add(in.getKey(), in.getValue(), numbers);
             }
-            // the file's rows are nobody's piece
-            if (packs) add(value[0], value[2] * value[4], numbers);
+            // the file's rows are nobody's piece; where they differ in length, the offset of their end comes after those of their beginnings
+            if (packs) add(value[0], value[2] > 0 ? value[2] * value[4] : offset(value[0], value[4]), numbers);
             head.putInt(kernel).putInt(tier).putLong(from).putLong(to).putInt(SLOTS).putInt(memory.size());
             for (int i = 0; i < SLOTS; i++) {
                 Long base = packs && i == 0 ? Long.valueOf(value[0]) : pieces.floorKey(value[i]);
@@ -141,6 +151,11 @@ public final class KernelCalls implements NativeMemory {
                 head.putInt(inside ? piece : NUMBER).putLong(inside ? value[i] - base : value[i]);
             }
             head.putInt(SCRATCH).putLong(pieces.get(scratch));
+        }
+
+        private static long offset(long table, long row) {
+            return MemorySegment.ofAddress(table).reinterpret((row + 1) * Long.BYTES).get(ValueLayout.JAVA_LONG_UNALIGNED,
+                    row * Long.BYTES);
         }
 
         private void add(long at, long bytes, Map<Long, Integer> numbers) {

@@ -34,6 +34,8 @@ class NativeRatesTest {
                     assertTrue(read > 0 && Double.isFinite(read), isa + " reads " + read);
                     double multiplied = rates.int8PerSecond();
                     assertTrue(multiplied > 0 && Double.isFinite(multiplied), isa + " multiplies " + multiplied);
+                    double brains = rates.bf16PerSecond();
+                    assertTrue(brains > 0 && brains < multiplied, isa + " multiplies bfloat16 " + brains + ", bytes " + multiplied);
                 }
             }
         }
@@ -50,6 +52,7 @@ class NativeRatesTest {
         rates.close();
         assertThrows(IllegalStateException.class, () -> rates.bytesPerSecond(4096));
         assertThrows(IllegalStateException.class, rates::int8PerSecond);
+        assertThrows(IllegalStateException.class, rates::bf16PerSecond);
         assertThrows(UnsupportedKernelException.class, () -> Backends.find().rates(new OpsOptions(1, "native", "neon", true)));
     }
 

@@ -15,6 +15,7 @@ import dev.lacuna.ops.Workspace;
 import dev.lacuna.tensor.Codec;
 import dev.lacuna.tensor.Format;
 import dev.lacuna.tensor.Tensor;
+import dev.lacuna.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
@@ -77,13 +78,15 @@ final class Probe {
             for (Format format : Format.ALL) {
                 int cols = 768;
                 int outs = 8;
-                MemorySegment data = arena.allocate(format.bytes(outs, cols));
-                for (int o = 0; o < outs; o++) Codec.of(format).encode(gaussian(random, cols), 0, cols, data, o * format.rowBytes(cols));
+                MemorySegment floats = arena.allocate(4L * outs * cols);
+                Codec.of(Format.F32).encode(gaussian(random, outs * cols), 0, outs * cols, floats, 0);
+                Tensor packed = new Tensor("w", Format.F32, outs, cols, floats).as(format, arena);
+                MemorySegment data = packed.data();
                 float[] w = new float[outs * cols];
                 float[] v = new float[outs * cols];
                 for (int o = 0; o < outs; o++) {
-                    plain.unpack(format, data, o * format.rowBytes(cols), cols, w, o * cols);
-                    vector.unpack(format, data, o * format.rowBytes(cols), cols, v, o * cols);
+                    plain.unpack(format, data, packed.offset(o), cols, w, o * cols);
+                    vector.unpack(format, data, packed.offset(o), cols, v, o * cols);
                 }
                 near(format + " unpacked", w, v, w.length);
                 float[] x = gaussian(random, 7 * cols);
@@ -111,9 +114,11 @@ final class Probe {
         }
         float[] x = gaussian(random, 64);
         float[] y = x.clone();
-        plain.quantize(x, 0, 64);
-        vector.quantize(y, 0, 64);
-        near("packed", x, y, 64);
+        for (int block : new int[]{32, 64, 128}) {
+            plain.quantize(x, 0, 64, block);
+            vector.quantize(y, 0, 64, block);
+            near("packed by " + block, x, y, 64);
+        }
         plain.cap(x, 0, 64, 2);
         vector.cap(y, 0, 64, 2);
         near("capped", x, y, 64);

@@ -129,6 +129,7 @@ final class CudaOps implements Ops {
     }
 
     private boolean takes(Format f, Use use, Input input) {
+        if (!input.equals(Input.F32) && !input.equals(Input.I8)) return false;
         return kernels(use, f, input).stream().allMatch(k -> modules.has(CudaWeight.module(f), k));
     }
 
