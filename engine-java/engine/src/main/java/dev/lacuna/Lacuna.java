@@ -100,9 +100,9 @@ public final class Lacuna implements AutoCloseable {
         ops = Backends.find().open(options.kernels());
         encoded = Arena.ofShared();
         try {
-            requireMemory(sizes);
             InputPolicy inputs = options.activations() == null ? ops.inputs() : options.activations();
             this.options = options.withActivations(inputs);
+            requireMemory(sizes);
             decoder = Decoder.place(file, spec, ops, context, inputs, Encoding.of(options, file, spec, encoded));
             engine = new Engine(decoder, tokenizer, sizes);
         } catch (Throwable t) {
