@@ -57,6 +57,9 @@ final class CostTable {
     /** The part of a product's outputs, and of attention's key heads, that is run. */
     private static final int PART = 8;
 
+    /** Bytes that memory gives at a time. What a launch touches of them at least once is taken to cross the memory once, as the L2 cache has it. */
+    private static final double SECTOR = 32;
+
     private CostTable() {}
 
     private record Model(String name, int layers, int dim, int heads, int kvHeads, int headSize, int ffn, int vocabulary) {}
@@ -79,7 +82,7 @@ final class CostTable {
         /** Times a token or prompt runs it. */
         final int times;
         double asked;
-        double again;
+        double moved;
         double requests;
         double sectors;
         double ideal;
@@ -96,18 +99,13 @@ final class CostTable {
             this.times = times;
         }
 
-        /** Bytes from memory: what was asked for less what several blocks ask for again, which the L2 cache serves. */
-        double moved() {
-            return asked - again;
-        }
-
         double seconds(Chip c) {
-            return Math.max(Math.max(moved() / c.bytes, 2 * tensorMultiplyAdds / c.tensor), instructions / c.issue);
+            return Math.max(Math.max(moved / c.bytes, 2 * tensorMultiplyAdds / c.tensor), instructions / c.issue);
         }
 
         String limit(Chip c) {
             double s = seconds(c);
-            return s == moved() / c.bytes ? "memory" : s == instructions / c.issue ? "issue" : "tensor";
+            return s == moved / c.bytes ? "memory" : s == instructions / c.issue ? "issue" : "tensor";
         }
     }
 
@@ -189,9 +187,9 @@ final class CostTable {
          *
          * @param least  bytes of the whole operation
          * @param part   by what its counts are multiplied
-         * @param shared bytes that every block of a kernel's grid asks for, or every column of blocks: asked for once from memory
+         * @param once   bytes that are the same in each of the parts
          */
-        Cost run(String what, double least, double part, int times, double shared, Runnable body) throws Throwable {
+        Cost run(String what, double least, double part, int times, double once, Runnable body) throws Throwable {
             counts();
             program++;
             ops.run(new Step(program, rows, 1, 1, limits.kvBlocks()), batch, body);
@@ -202,6 +200,7 @@ final class CostTable {
                 JsonNode load = l.get("global_load");
                 JsonNode store = l.get("global_store");
                 c.asked += part * (load.get("bytes").asDouble() + store.get("bytes").asDouble());
+                c.moved += part * SECTOR * (load.get("distinct_sectors").asDouble() + store.get("distinct_sectors").asDouble());
                 c.requests += part * (load.get("requests").asDouble() + store.get("requests").asDouble());
                 c.sectors += part * (load.get("sectors").asDouble() + store.get("sectors").asDouble());
                 c.ideal += part * (load.get("ideal_sectors").asDouble() + store.get("ideal_sectors").asDouble());
@@ -212,8 +211,7 @@ final class CostTable {
                 c.tensorInstructions += tensor == null ? 0 : part * tensor.asDouble();
                 c.tensorMultiplyAdds += part * l.get("dense_multiply_adds").asDouble();
             }
-            // never less than what must move
-            c.again = shared > 0 ? Math.max(0, Math.min(c.asked - least, shared)) : 0;
+            c.moved -= (part - 1) * once;
             costs.add(c);
             System.out.printf(Locale.ROOT, "%s, %d rows: %s%n", m.name, rows, what);
             return c;
@@ -229,11 +227,8 @@ final class CostTable {
             int some = outs / PART / 64 * 64;
             Linear w = weight(some, cols);
             Act y = floats(some);
-            double again = rows == 1
-                    ? (Math.ceilDiv(outs, Sizes.PANEL) - 1) * packedBytes(cols)
-                    : (Math.ceilDiv(outs, 64) - 1) * rows * packedBytes(cols) + (Math.ceilDiv(rows, 64) - 1) * weightBytes(outs, cols);
             double part = outs / (double) some;
-            run(what, weightBytes(outs, cols) + rows * (packedBytes(cols) + 4.0 * outs), part, times, again, () -> ops.linear(x, w, y));
+            run(what, weightBytes(outs, cols) + rows * (packedBytes(cols) + 4.0 * outs), part, times, rows * packedBytes(cols), () -> ops.linear(x, w, y));
         }
 
         void layer() throws Throwable {
@@ -241,7 +236,7 @@ final class CostTable {
             Act delta = floats(m.dim);
             Act in = packed(m.dim);
             Norm norm = Norm.rms(values(m.dim), 1e-5f);
-            run("residual + norm + pack", rows * (12.0 * m.dim + packedBytes(m.dim)) + 4.0 * m.dim, 1, 2 * m.layers, rows * 4.0 * m.dim,
+            run("residual + norm + pack", rows * (12.0 * m.dim + packedBytes(m.dim)) + 4.0 * m.dim, 1, 2 * m.layers, 0,
                     () -> ops.addNorm(residual, delta, null, norm, false, in));
             attention(in);
             product("attention output", m.dim, m.heads * m.headSize, m.layers);
@@ -265,18 +260,13 @@ final class CostTable {
             int outs = (m.heads + 2 * m.kvHeads) * size;
             double packing = rows * 2.0 * 2 * m.kvHeads * size;
             try (KvPool pool = ops.kv(new KvSpec(new int[]{kv}, size, KvType.F16), limits.kvBlocks() + 1)) {
-                double again = rows == 1
-                        ? (Math.ceilDiv(outs, Sizes.PANEL) - 1) * packedBytes(m.dim)
-                        : (Math.ceilDiv(outs, 64) - 1) * rows * packedBytes(m.dim)
-                                + (Math.ceilDiv(rows, 64) - 1) * weightBytes(outs, m.dim);
                 run("QKV, rotation, append", weightBytes(outs, m.dim) + rows * (packedBytes(m.dim) + 4.0 * outs) + packing, PART, m.layers,
-                        again,
+                        rows * packedBytes(m.dim),
                         () -> ops.qkv(in, new Qkv(wq, wk, wv), null, rope, pool, 0, q, k, v));
                 Attention a = new Attention(IntStream.range(0, heads).map(h -> h * kv / heads).toArray(), size, 0.1f, 0, 0);
                 double seen = rows == 1 ? CONTEXT : rows;
                 double least = seen * 2 * 2 * m.kvHeads * size + rows * m.heads * size * 5.25;
-                // rows of a prompt read the same keys and values
-                run("attention, F16 cache", least, PART, m.layers, rows == 1 ? 0 : Double.MAX_VALUE,
+                run("attention, F16 cache", least, PART, m.layers, 0,
                         () -> ops.attend(q, pool, 0, a, mixed));
             }
         }
@@ -290,17 +280,14 @@ final class CostTable {
             Act hidden = packed(some);
             Linear down = weight(64, some);
             Act little = floats(64);
-            double again = rows == 1
-                    ? (Math.ceilDiv(m.ffn, 32) - 1) * packedBytes(m.dim)
-                    : 2 * ((Math.ceilDiv(m.ffn, 64) - 1) * rows * packedBytes(m.dim)
-                            + (Math.ceilDiv(rows, 64) - 1) * weightBytes(m.ffn, m.dim));
             double least = 2 * weightBytes(m.ffn, m.dim) + rows * (packedBytes(m.dim) + packedBytes(m.ffn));
             if (rows > 1) least += rows * 16.0 * m.ffn;
             Cost tail = run("", 0, PART, 0, 0, () -> ops.linear(hidden, down, little));
-            Cost c = run("gate, up, activation", least, PART, m.layers, again,
+            Cost c = run("gate, up, activation", least, PART, m.layers, rows * packedBytes(m.dim),
                     () -> ops.ffn(in, new Ffn.Gated(gate, up, down, Activation.SILU), g, u, hidden, little));
             // the operation ends with a product that has a line of its own
             c.asked -= tail.asked;
+            c.moved -= tail.moved;
             c.requests -= tail.requests;
             c.sectors -= tail.sectors;
             c.ideal -= tail.ideal;
@@ -309,7 +296,6 @@ final class CostTable {
             c.instructions -= tail.instructions;
             c.tensorInstructions -= tail.tensorInstructions;
             c.tensorMultiplyAdds -= tail.tensorMultiplyAdds;
-            c.again = Math.max(0, Math.min(c.asked - least, again));
             costs.remove(tail);
         }
 
@@ -318,7 +304,7 @@ final class CostTable {
             Linear w = weight(m.vocabulary / part, m.dim);
             Logits l = room.logits(m.vocabulary / part);
             run("logits", weightBytes(m.vocabulary, m.dim) + packedBytes(m.dim) + 4.0 * m.vocabulary, part, 1,
-                    (Math.ceilDiv(m.vocabulary, Sizes.PANEL) - 1) * packedBytes(m.dim), () -> ops.logits(in, w, 0, l));
+                    packedBytes(m.dim), () -> ops.logits(in, w, 0, l));
             TopK best = room.topK(1);
             run("best token", 4.0 * m.vocabulary, part, 1, 0, () -> {
                 ops.logits(in, w, 0, l);
@@ -346,7 +332,7 @@ final class CostTable {
         double moved = 0;
         for (Cost c : costs) {
             out.append(String.format(Locale.ROOT, "| %s | `%s` | %.3f x %d | %.3f | %.2f | %.3f | %.1f %% | %.0f %% |", c.what, c.kernels,
-                    c.least / 1e6, c.times, c.moved() / c.least, c.asked / c.least, c.sectors / Math.max(1, c.ideal),
+                    c.least / 1e6, c.times, c.moved / c.least, c.asked / c.least, c.sectors / Math.max(1, c.ideal),
                     100 * c.conflicts / Math.max(1, c.accesses), 100 * c.tensorInstructions / c.instructions));
             for (int i = 0; i < total.length; i++) {
                 Chip chip = CHIPS.get(i);
@@ -355,7 +341,7 @@ final class CostTable {
             }
             out.append("\n");
             least += c.times * c.least;
-            moved += c.times * c.moved();
+            moved += c.times * c.moved;
         }
         out.append(String.format(Locale.ROOT, "| **all layers** | | **%.0f** | **%.3f** | | | | |", least / 1e6, moved / least));
         for (double t : total) out.append(String.format(Locale.ROOT, " **%.2f ms** |", 1e3 * t));
