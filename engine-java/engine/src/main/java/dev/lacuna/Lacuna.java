@@ -127,7 +127,7 @@ public final class Lacuna implements AutoCloseable {
     }
 
     private void requireMemory(EngineOptions sizes) {
-        long need = Math.multiplyExact(spec.kv(options.kv()).blockBytes(), (long) sizes.blocks());
+        long need = Math.multiplyExact(spec.kv(sizes.kv()).blockBytes(), (long) sizes.blocks());
         OptionalLong available = MemoryException.available();
         if (available.isPresent() && need > available.getAsLong()) throw new MemoryException(need, available.getAsLong(), sizes);
     }
