@@ -29,8 +29,8 @@ import picocli.CommandLine.Spec;
 @Command(name = "bench", description = "Times prompts (pp) and decoding (tg) on random tokens, as llama-bench does, beside what the machine's memory and arithmetic give.", mixinStandardHelpOptions = true, sortOptions = false)
 final class BenchCommand implements Callable<Integer> {
     /** Warming up lasts until the compiler has had its time, or so many runs of a small model. */
-    private static final long WARM = TimeUnit.SECONDS.toNanos(2);
-    private static final int WARM_RUNS = 20;
+    private static final long WARM = TimeUnit.SECONDS.toNanos(5);
+    private static final int WARM_RUNS = 60;
     private static final int MOST_TOKENS = 1 << 24;
     private static final int MOST_SEQUENCES = 512;
 
