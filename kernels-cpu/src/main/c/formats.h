@@ -114,11 +114,16 @@ INLINE const uint8_t *bitmask_block(int f, const uint8_t *tile, int64_t b) {
     return tile + at;
 }
 
+/** Bytes of a stream that are asked for before they are needed. */
+#define EXPAND_AHEAD 2048
+
 INLINE void expand_codes(int f, int by_one, const uint8_t *p, I w[8]) {
     I zero = i_set(f == I8_24 || f == I8_BITMASK ? (int32_t)0x80808080 : 0x08080808), low = i_set(0x0f0f0f0f);
     const uint8_t *q = p + 64;
     uint64_t m[8];
     memcpy(m, p, sizeof m);
+    // lines that are read in part and again hide from the processor that they follow each other
+    for (int i = 0; i < 320; i += 64) _mm_prefetch((const char *)p + EXPAND_AHEAD + i, _MM_HINT_T0);
     UNROLL for (int i = 0; i < 8; i++) {
         I x;
         switch (f) {

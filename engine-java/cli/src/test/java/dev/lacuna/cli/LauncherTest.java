@@ -279,7 +279,8 @@ class LauncherTest {
         Files.createDirectories(root.resolve("kernels-cuda/target/classes/native/cuda"));
         Files.writeString(root.resolve("kernels-cuda/target/classes/native/cuda/a.ptx"), "");
         assertEquals(0, run("build", "opencl").status());
-        assertTrue(Files.readAllLines(log).getLast().contains("-pl engine-java/cli,kernels-opencl -am"), "what nobody asked for is left alone");
+        assertTrue(Files.readAllLines(log).getLast().contains("-pl engine-java/cli,kernels-opencl -am"),
+                "what nobody asked for is left alone");
         Files.writeString(root.resolve("kernels-cuda/target/asked"), "");
         assertEquals(0, run("build", "opencl").status());
         assertTrue(Files.readAllLines(log).getLast().contains("-pl engine-java/cli,kernels-cuda,kernels-opencl -am"),

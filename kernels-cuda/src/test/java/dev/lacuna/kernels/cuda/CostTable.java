@@ -228,7 +228,8 @@ final class CostTable {
             Linear w = weight(some, cols);
             Act y = floats(some);
             double part = outs / (double) some;
-            run(what, weightBytes(outs, cols) + rows * (packedBytes(cols) + 4.0 * outs), part, times, rows * packedBytes(cols), () -> ops.linear(x, w, y));
+            run(what, weightBytes(outs, cols) + rows * (packedBytes(cols) + 4.0 * outs), part, times, rows * packedBytes(cols),
+                    () -> ops.linear(x, w, y));
         }
 
         void layer() throws Throwable {
