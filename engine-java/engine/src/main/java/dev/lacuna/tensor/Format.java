@@ -157,7 +157,7 @@ public record Format(String name, Kind kind, int group, int bytes, int bits, boo
      * @throws IllegalArgumentException if {@code cols} is not a positive whole number of groups, or not positive where rows are padded
      */
     int blocks(int cols) {
-        if (cols <= 0 || cols % group != 0 && !pads()) {
+        if (cols <= 0 || (cols % group != 0 && !pads())) {
             throw new IllegalArgumentException(
                     name + " packs " + group + " values in a block: a row of " + cols + " is not a whole number of blocks");
         }

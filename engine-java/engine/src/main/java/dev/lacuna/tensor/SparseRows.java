@@ -102,7 +102,7 @@ record SparseRows(Format format) implements Codec {
                 for (int i = word; i < word + WORD; i++) {
                     int q = kept[i] ? quantized(from[i], scale) : 0;
                     // where any number may be stored a zero costs nothing
-                    if (!kept[i] || q == 0 && format.variable()) continue;
+                    if (!kept[i] || (q == 0 && format.variable())) continue;
                     mask |= 1L << (i - word);
                     put(out, p, stored++, q);
                 }
@@ -116,7 +116,7 @@ record SparseRows(Format format) implements Codec {
     private void put(byte[] out, int at, int i, int q) {
         if (format.bits() == 8) out[at + i] = (byte) q;
         else
-            out[at + i / 2] |= (byte) (q + 8 << 4 * (i % 2));
+            out[at + i / 2] |= (byte) ((q + 8) << (4 * (i % 2)));
     }
 
     /** Bytes use -127 to 127; of nibbles the side of the largest value gets the level that the other lacks. */
@@ -140,7 +140,7 @@ record SparseRows(Format format) implements Codec {
                 int larger = 0;
                 for (int k = four; k < four + 4; k++) {
                     float a = Math.abs(from[k]), b = Math.abs(from[i]);
-                    if (a > b || a == b && k < i) larger++;
+                    if (a > b || (a == b && k < i)) larger++;
                 }
                 kept[i] = larger < 2;
             }
@@ -162,7 +162,7 @@ record SparseRows(Format format) implements Codec {
         for (float m : magnitudes) {
             if (m > least) ties--;
         }
-        for (int i = 0; i < n; i++) kept[i] = magnitudes[i] > least || magnitudes[i] == least && ties-- > 0;
+        for (int i = 0; i < n; i++) kept[i] = magnitudes[i] > least || (magnitudes[i] == least && ties-- > 0);
         return kept;
     }
 

@@ -46,7 +46,7 @@ public record Tensor(String name, Format format, int rows, int cols, MemorySegme
         long last = table;
         for (int r = 0; r <= rows; r++) {
             long at = data.get(OFFSET, (long) r * Long.BYTES);
-            if (at < last || at > data.byteSize() || r == 0 && at != table || r == rows && at != data.byteSize()) {
+            if (at < last || at > data.byteSize() || (r == 0 && at != table) || (r == rows && at != data.byteSize())) {
                 throw new IllegalArgumentException(
                         what + ": the offset of row " + r + " is " + at + ", after " + last + " of " + data.byteSize());
             }

@@ -50,7 +50,7 @@ final class CpuOps implements Ops {
     private static final int SOME = 8;
     private static final int COLUMNS = 256;
     private static final List<Format> GATHERED = Format.ALL.stream()
-            .filter(f -> f.rowHeader() == 0 && !f.variable() || f.equals(Format.I8_ROW))
+            .filter(f -> (f.rowHeader() == 0 && !f.variable()) || f.equals(Format.I8_ROW))
             .toList();
     private static final float[] NO_GAIN = new float[0];
 

@@ -103,7 +103,7 @@ final class PlainUnpack {
     static int nibbles(long mask, MemorySegment w, long at, float d, float[] to, int toAt) {
         int i = 0;
         for (long left = mask; left != 0; left &= left - 1, i++) {
-            to[toAt + Long.numberOfTrailingZeros(left)] = d * ((w.get(BYTE, at + i / 2) >> 4 * (i % 2) & 15) - 8);
+            to[toAt + Long.numberOfTrailingZeros(left)] = d * (((w.get(BYTE, at + i / 2) >> (4 * (i % 2))) & 15) - 8);
         }
         return (i + 1) / 2;
     }

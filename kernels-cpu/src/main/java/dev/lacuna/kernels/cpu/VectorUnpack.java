@@ -123,8 +123,8 @@ final class VectorUnpack {
         for (int i = 0; i < 64; i += N) {
             long bits = mask >>> i & LANES;
             // 16 nibbles and the one that a register may begin in the middle of; a shift by lanes brings each down
-            long low = w.get(PlainUnpack.LONG, at + stored / 2) >>> 4 * (stored % 2);
-            long high = w.get(PlainUnpack.LONG, at + stored / 2 + 4) >>> 4 * (stored % 2);
+            long low = w.get(PlainUnpack.LONG, at + stored / 2) >>> (4 * (stored % 2));
+            long high = w.get(PlainUnpack.LONG, at + stored / 2 + 4) >>> (4 * (stored % 2));
             IntVector q = IntVector.broadcast(I, (int) low).lanewise(VectorOperators.LSHR, NIBBLE);
             if (N > 8) q = q.blend(IntVector.broadcast(I, (int) high).lanewise(VectorOperators.LSHR, NIBBLE), UPPER);
             floats(q.and(15).sub(8)).mul(d).expand(VectorMask.fromLong(F, bits)).intoArray(to, toAt + i);
