@@ -1,6 +1,7 @@
 package dev.lacuna.ops;
 
 import dev.lacuna.kernels.cpu.KernelCalls;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Nested;
 
 /**
@@ -24,19 +25,29 @@ class NativeOpsTest {
         }
     }
 
-    /** With products of bfloat16 beside. */
+    /** With products of bfloat16 beside; all else is AVX-512's. */
     @Nested
     class Avx512Bf16 extends Tier {
         Avx512Bf16() {
             super("avx512bf16");
         }
+
+        @Override
+        protected Stream<Input> inputs() {
+            return Stream.of(Input.F32, Input.BF16);
+        }
     }
 
-    /** With tiles beside. */
+    /** With tiles beside, of bfloat16 and of bytes under wide scales. */
     @Nested
     class Amx extends Tier {
         Amx() {
             super("amx");
+        }
+
+        @Override
+        protected Stream<Input> inputs() {
+            return Stream.of(Input.F32, Input.BF16, new Input.I8(64), new Input.I8(128), new Input.I8(0));
         }
     }
 

@@ -5,11 +5,20 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.lacuna.tensor.Format;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 /** The suite on a device that captures and replays, and what that device is strict about. */
 class FakeDeviceTest extends OpsConformance {
+    /** One of each kind: this is the reference's arithmetic, which knows formats by their codecs alone. */
+    @Override
+    protected Stream<Format> formats() {
+        return Stream.of(Format.F32, Format.BF16, Format.Q8_0, Format.Q4_1, Format.Q4_K, Format.I8_ROW, Format.i4Group(128), Format.I8_24,
+                Format.I8_BITMASK);
+    }
+
     @Override
     protected Ops open(int threads) {
         return new FakeDevice(threads, true);
