@@ -35,7 +35,7 @@ final class Decisions {
             String of = format + "_" + (input instanceof Input.I8 ? "I8" : "F32");
             String on = format + " x " + input;
             add("product, up to " + InputPolicy.FEW + " rows", on, "gemv_" + of, "each byte of the weight is read once");
-            add("product, more rows", on, CudaOps.many(format, input), "tiles of 64 rows x 64 outputs");
+            add("product, more rows", on, "gemm_" + of, "tiles of 64 rows x 64 outputs");
             add("logits", on, "gemv_" + of, "the same bits in every step");
         }
     }

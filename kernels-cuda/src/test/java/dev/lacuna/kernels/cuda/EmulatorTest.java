@@ -162,7 +162,8 @@ class EmulatorTest {
         // four warps read 100 floats of each of two inputs: 3 x 128 bytes and 16 bytes, in sectors of 32 bytes
         assertTrue(counts.startsWith("{\"kernel\":\"add\",\"grid\":[2,1,1],\"block\":[64,1,1]"), counts);
         assertEquals("", text("lacunaEmulatorCounts"), "taken once");
-        assertTrue(counts.matches("(?s).*\"load\":\\{\"requests\":8,\"sectors\":26,\"ideal_?[sS]ectors\":26,\"bytes\":800.*"), counts);
+        assertTrue(counts.matches("(?s).*\"global_load\":\\{\"requests\":8,\"sectors\":26,\"ideal_?[sS]ectors\":26,\"bytes\":800.*"),
+                counts);
     }
 
     @Test
