@@ -133,7 +133,7 @@ final class NativeOps implements Ops {
     /** Room for tiles that differ in length, with the offset of each at the beginning: they are measured before they are packed. */
     private MemorySegment tilesOf(Tensor t, NativeFormat format, InputPolicy policy, MemorySegment source, Arena copy) {
         int n = NativeWeight.tiles(t.rows());
-        NativeWeight sizes = new NativeWeight(t.rows(), t.cols(), t.format(), policy, format, memory.allocate((long) n * Long.BYTES, copy),
+        NativeWeight sizes = new NativeWeight(t.rows(), t.cols(), t.format(), policy, format, memory.weights((long) n * Long.BYTES, copy),
                 Long.BYTES);
         args.begin().memory(source, source.byteSize(), 1).none().number(0).weight(sizes, null);
         run(kernels.pack, args, n, Math.max(1, n / (team.threads() * PARTS)));
