@@ -114,16 +114,18 @@ INLINE const uint8_t *bitmask_block(int f, const uint8_t *tile, int64_t b) {
     return tile + at;
 }
 
-/** Bytes of a stream that are asked for before they are needed. */
-#define EXPAND_AHEAD 2048
+/** Bytes of a stream of weights that are asked for before they are needed. */
+#define AHEAD 8192
+/** Beside the streams of several activations, or where lines are read in part and again, the processor does not see that a stream goes on. */
+INLINE void ask_ahead(const uint8_t *p, int bytes) {
+    UNROLL for (int i = 0; i < bytes; i += 64) _mm_prefetch((const char *)p + AHEAD + i, _MM_HINT_T0);
+}
 
 INLINE void expand_codes(int f, int by_one, const uint8_t *p, I w[8]) {
     I zero = i_set(f == I8_24 || f == I8_BITMASK ? (int32_t)0x80808080 : 0x08080808), low = i_set(0x0f0f0f0f);
     const uint8_t *q = p + 64;
     uint64_t m[8];
     memcpy(m, p, sizeof m);
-    // lines that are read in part and again hide from the processor that they follow each other
-    for (int i = 0; i < 320; i += 64) _mm_prefetch((const char *)p + EXPAND_AHEAD + i, _MM_HINT_T0);
     UNROLL for (int i = 0; i < 8; i++) {
         I x;
         switch (f) {
@@ -178,6 +180,7 @@ INLINE block unpack_block(int f, int group, const uint8_t *tile, int64_t b) {
     int per = run(f, group) / 32;
     const uint8_t *r = is_bitmask(f) ? bitmask_block(f, tile, b / per * per) - 64 : tile + (has_row_scale(f) ? 64 : 0) + b / per * run_bytes(f, group);
     const uint8_t *p = is_bitmask(f) ? bitmask_block(f, tile, b) : r + run_header(f) + b % per * (block_header(f) + code_bytes(f));
+    ask_ahead(p, is_sparse(f) ? 320 : block_header(f) + code_bytes(f));
     unpack_codes(f, p + block_header(f), k.w);
     k.m = f_zero();
     k.d2 = f_zero();

@@ -33,6 +33,7 @@ INLINE void long_rows(int n, int tiles, int one, int blockwise, int32_t factor, 
             UNROLL for (int i = 0; i < 8; i++) {
                 I v[2];
                 UNROLL for (int k = 0; k < tiles; k++) v[k] = i_load(w[k].codes + 64 * (q + i));
+                if (tiles == 1) ask_ahead(w[0].codes + 64 * (q + i), 64);
                 UNROLL for (int t = 0; t < n; t++) {
                     I four = i_four(row[t].codes + 4 * (q + i));
                     UNROLL for (int k = 0; k < tiles; k++) part[t][k][i % chains] = i_dot(part[t][k][i % chains], v[k], four);

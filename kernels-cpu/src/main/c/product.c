@@ -227,6 +227,7 @@ INLINE void float_rows(int f, int n, const uint8_t *tile, int64_t cols, const st
         UNROLL for (int t = 0; t < n; t++) even[t] = odd[t] = f_zero();
         int64_t c = from;
         for (; c + 2 <= to; c += 2) {
+            ask_ahead(tile + c * float_bytes(f), 2 * float_bytes(f));
             F v = unpack_float(f, tile, c), u = unpack_float(f, tile, c + 1);
             UNROLL for (int t = 0; t < n; t++) {
                 even[t] = f_fma(v, f_set(row[t][c]), even[t]);
