@@ -98,7 +98,7 @@ INLINE void mix(int n, const room *s, int64_t at, int64_t from, int64_t to) {
 /** Turns a query's scores at positions from .. to into weights relative to the largest score so far, to which its sums are brought. */
 static void soften(const room *s, int64_t i, int64_t from, int64_t to, float scale, float cap, const float *key_scales, const float *value_scales) {
     float *at = s->scores + i * KV_BLOCK;
-    float v[KV_BLOCK], lanes[LANES];
+    float v[KV_BLOCK];
     F most = f_set(-INFINITY);
     for (int h = 0; h < KV_BLOCK; h += LANES) {
         F x = f_mul(f_load(at + h), f_set(scale));
@@ -112,13 +112,10 @@ static void soften(const room *s, int64_t i, int64_t from, int64_t to, float sca
     }
     // passes over what is not a number, which the weights below carry on
     for (int h = 0; h < KV_BLOCK; h += LANES) most = f_max(f_load(v + h), most);
-    f_store(lanes, most);
-    float max = lanes[0];
-    for (int l = 1; l < LANES; l++) max = lanes[l] > max ? lanes[l] : max;
+    float max = f_most(most);
     if (max > s->max[i]) {
         F factor = f_exp(f_set(s->max[i] - max));
-        f_store(lanes, factor);
-        s->total[i] *= lanes[0];
+        s->total[i] *= f_first_lane(factor);
         float *mixed = s->mixed + i * s->padded;
         for (int64_t c = 0; c < s->padded; c += LANES) f_store(mixed + c, f_mul(f_load(mixed + c), factor));
         s->max[i] = max;
@@ -131,6 +128,17 @@ static void soften(const room *s, int64_t i, int64_t from, int64_t to, float sca
         f_store(at + h, value_scales ? f_mul(e, f_load(value_scales + h)) : e);
     }
     s->total[i] += f_sum(sum);
+}
+
+/** Adds for each row, that is `group` queries, what it sees of positions from .. to. */
+static void mix_rows(const room *s, int64_t n, int64_t group, int64_t from, int64_t to) {
+    for (int64_t row = 0; row < n; row += group) {
+        int64_t first = s->from[row] > from ? s->from[row] : from, last = s->to[row] < to ? s->to[row] : to;
+        if (first >= last) continue;
+#define CALL(k) mix(k, s, row + i, first, last)
+        EACH_QUERY(group, i, CALL)
+#undef CALL
+    }
 }
 
 static void attend_head(const struct attend_args *a, const room *s, int64_t row, int64_t n, int64_t group, int64_t kv) {
@@ -158,8 +166,8 @@ static void attend_head(const struct attend_args *a, const room *s, int64_t row,
 #define CALL(k) score(k, s, i, size)
         EACH_QUERY(n, i, CALL)
 #undef CALL
-        int same = 1;
-        int64_t from0 = 0, to0 = 0;
+        // the positions that every query sees
+        int64_t low = 0, high = KV_BLOCK;
         for (int64_t i = 0; i < n; i++) {
             int64_t pos = a->pos[row + i / group];
             int64_t from = a->window && pos >= a->window ? pos - a->window + 1 - b * KV_BLOCK : 0;
@@ -169,19 +177,18 @@ static void attend_head(const struct attend_args *a, const room *s, int64_t row,
             if (from < to) soften(s, i, from, to, (float)a->scale, (float)a->cap, key_scales, value_scales);
             s->from[i] = (int32_t)from;
             s->to[i] = (int32_t)to;
-            if (i == 0) {
-                from0 = from;
-                to0 = to;
-            }
-            same &= from == from0 && to == to0;
+            low = from > low ? from : low;
+            high = to < high ? to : high;
         }
-        if (same) {
-#define CALL(k) mix(k, s, i, from0, to0)
+        // those that only some see are added row by row, since 0 times what another row must not see is not always 0; the order is that of positions
+        if (low < high) {
+            mix_rows(s, n, group, 0, low);
+#define CALL(k) mix(k, s, i, low, high)
             EACH_QUERY(n, i, CALL)
 #undef CALL
+            mix_rows(s, n, group, high, KV_BLOCK);
         } else {
-            // values past a row's own position may be anything, and 0 times anything is not always 0
-            for (int64_t i = 0; i < n; i++) mix(1, s, i, s->from[i], s->to[i]);
+            mix_rows(s, n, group, 0, KV_BLOCK);
         }
     }
 }

@@ -263,11 +263,32 @@ INLINE I i_four(const int8_t *p) {
 
 /** Sums by halves: one order, whatever the registers. */
 INLINE float f_sum(F x) {
-    float v[LANES];
-    f_store(v, x);
-    for (int n = LANES / 2; n > 0; n /= 2)
-        for (int i = 0; i < n; i++) v[i] += v[i + n];
-    return v[0];
+#if defined(__AVX512F__)
+    __m256 v = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+#else
+    __m256 v = _mm256_add_ps(x.a, x.b);
+#endif
+    __m128 w = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    w = _mm_add_ps(w, _mm_movehl_ps(w, w));
+    return _mm_cvtss_f32(_mm_add_ss(w, _mm_movehdup_ps(w)));
+}
+/** The largest lane; none is to be not a number. */
+INLINE float f_most(F x) {
+#if defined(__AVX512F__)
+    __m256 v = _mm256_max_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+#else
+    __m256 v = _mm256_max_ps(x.a, x.b);
+#endif
+    __m128 w = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    w = _mm_max_ps(w, _mm_movehl_ps(w, w));
+    return _mm_cvtss_f32(_mm_max_ss(w, _mm_movehdup_ps(w)));
+}
+INLINE float f_first_lane(F x) {
+#if defined(__AVX512F__)
+    return _mm512_cvtss_f32(x);
+#else
+    return _mm256_cvtss_f32(x.a);
+#endif
 }
 
 #endif

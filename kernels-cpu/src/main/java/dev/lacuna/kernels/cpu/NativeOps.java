@@ -48,8 +48,8 @@ final class NativeOps implements Ops {
     private static final int ROWS = 8;
     /** Parts for each thread when rows are few: enough for balance beside a busy core, not so many that handing out costs. */
     private static final int PARTS = 4;
-    /** Tiles of a part when rows are many: what is unpacked together. */
-    private static final int MANY_TILES = 4;
+    /** Most and fewest tiles of a part when rows are many: what is unpacked together, and what shares loads of activations. */
+    private static final int MANY_TILES = 4, PAIR = 2;
 
     /** Blocks of columns that a part of a sum of chosen rows has at least: shorter runs of memory cost more than a thread that waits. */
     private static final int RUN = 8;
@@ -252,9 +252,11 @@ final class NativeOps implements Ops {
             run(kernel, a, n, n <= ROWS * team.threads() ? 1 : ROWS);
     }
 
-    /** Tiles of a part. */
+    /** Tiles of a part; of many rows as many as leave all threads with the same. */
     private int step(int n, int rows) {
-        return rows <= FEW ? Math.max(1, n / (team.threads() * PARTS)) : Math.min(MANY_TILES, Math.max(1, n / team.threads()));
+        if (rows <= FEW) return Math.max(1, n / (team.threads() * PARTS));
+        int most = n % (MANY_TILES * team.threads()) == 0 ? MANY_TILES : PAIR;
+        return Math.min(most, Math.max(1, n / team.threads()));
     }
 
     // ---- row-wise operations
