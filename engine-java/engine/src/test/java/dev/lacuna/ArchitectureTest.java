@@ -13,7 +13,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.tngtech.archunit.core.domain.JavaClass;
 import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
-import com.tngtech.archunit.core.importer.ImportOption;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -26,8 +26,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** Which package may know which: the table of the design. */
 class ArchitectureTest {
-    private static final JavaClasses ENGINE = new ClassFileImporter().withImportOption(new ImportOption.DoNotIncludeTests())
-            .withImportOption(new ImportOption.DoNotIncludeJars()).importPackages("dev.lacuna");
+    private static final JavaClasses ENGINE = new ClassFileImporter().importPath(Path.of("target/classes/dev"));
 
     private static final String JACKSON = "tools.jackson..";
 

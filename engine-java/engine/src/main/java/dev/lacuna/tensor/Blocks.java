@@ -27,14 +27,15 @@ record Blocks(Format format, Plane low, @Nullable Plane high) implements Codec {
     @Override
     public void decode(MemorySegment from, long offset, float[] to, int at, int n) {
         Codecs.whole(format, n);
+        int bias = bias(), turned = turned();
         for (int b = 0; b < n / format.group(); b++) {
             long block = offset + (long) b * format.bytes();
             int first = at + b * format.group();
             float d = Codecs.half(from, block), m = format.zeroPoint() ? Codecs.half(from, block + 2) : 0;
             for (int i = 0; i < format.group(); i++) {
-                int q = low.get(from, block, i) ^ turned();
+                int q = low.get(from, block, i) ^ turned;
                 if (high != null) q |= high.get(from, block, i) << low.bits();
-                float value = d * (q - bias());
+                float value = d * (q - bias);
                 to[first + i] = format.zeroPoint() ? value + m : value;
             }
         }

@@ -100,7 +100,11 @@ final class Codecs {
 
         @Override
         public void decode(MemorySegment from, long offset, float[] to, int at, int n) {
-            for (int i = 0; i < n; i++) to[at + i] = toFloat(from.get(SHORT, offset + 2L * i));
+            boolean half = format.equals(Format.F16);
+            for (int i = 0; i < n; i++) {
+                short bits = from.get(SHORT, offset + 2L * i);
+                to[at + i] = half ? Float.float16ToFloat(bits) : Codec.bfloat16ToFloat(bits);
+            }
         }
 
         @Override

@@ -28,18 +28,20 @@ record SuperBlocks(Format format, Plane low, @Nullable Plane high) implements Co
     @Override
     public void decode(MemorySegment from, long offset, float[] to, int at, int n) {
         Codecs.whole(format, n);
+        int size = size(), bias = bias();
         for (int b = 0; b < n / VALUES; b++) {
             long block = offset + (long) b * format.bytes();
             float d = Codecs.half(from, format.zeroPoint() ? block : block + Q6_D);
             float dmin = format.zeroPoint() ? Codecs.half(from, block + 2) : 0;
-            for (int i = 0; i < VALUES; i++) {
-                int j = i / size();
-                int q = low.get(from, block, i);
-                if (high != null) q |= high.get(from, block, i) << low.bits();
-                float scale = d
-                        * (format.zeroPoint() ? sixBits(from, block, j, 0) : from.get(ValueLayout.JAVA_BYTE, block + Q6_SCALES + j));
-                float value = scale * (q - bias());
-                to[at + b * VALUES + i] = format.zeroPoint() ? value - dmin * sixBits(from, block, j, 4) : value;
+            for (int j = 0; j < VALUES / size; j++) {
+                int own = format.zeroPoint() ? sixBits(from, block, j, 0) : from.get(ValueLayout.JAVA_BYTE, block + Q6_SCALES + j);
+                float scale = d * own, min = format.zeroPoint() ? dmin * sixBits(from, block, j, 4) : 0;
+                for (int i = j * size; i < (j + 1) * size; i++) {
+                    int q = low.get(from, block, i);
+                    if (high != null) q |= high.get(from, block, i) << low.bits();
+                    float value = scale * (q - bias);
+                    to[at + b * VALUES + i] = format.zeroPoint() ? value - min : value;
+                }
             }
         }
     }

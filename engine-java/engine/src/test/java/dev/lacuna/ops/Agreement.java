@@ -63,10 +63,11 @@ sealed interface Agreement {
      * @param cols   values of a row, whose last block may be shorter
      * @param block  values that share a scale, or whose largest says what rounding before could change
      * @param levels 127 for 8 bits; 0: half precision; -8: bfloat16
+     * @param term   of what size the values' terms are, where they may all but cancel; what rounding before could change is never less than theirs
      */
-    record Codes(int cols, int block, int levels) implements Agreement {
+    record Codes(int cols, int block, int levels, double term) implements Agreement {
         Codes(int block, int levels) {
-            this(block, block, levels);
+            this(block, block, levels, 0);
         }
 
         @Override
@@ -85,7 +86,7 @@ sealed interface Agreement {
                         default -> max / levels;
                     };
                     double distance = Math.abs((double) actual[i] - expected[i]);
-                    double rounding = levels == 0 ? 0 : 4e-6 * max;
+                    double rounding = levels == 0 ? 0 : 4e-6 * Math.max(max, term);
                     if (distance > rounding) off++;
                     if (distance > step + rounding) fail(what + "[" + i + "] is " + actual[i] + ", more than one code from " + expected[i]);
                 }

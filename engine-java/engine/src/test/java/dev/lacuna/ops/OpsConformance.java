@@ -12,10 +12,15 @@ import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
@@ -33,6 +38,13 @@ import org.junit.jupiter.params.provider.ValueSource;
 @TestInstance(TestInstance.Lifecycle.PER_CLASS) // so that a backend may say which formats it takes
 public abstract class OpsConformance extends RowSetConformance {
     private static final long SEED = Long.getLong("lacuna.test.seed", System.nanoTime());
+    /**
+     * What the reference gave, by case: the backends of a module play the same cases, the C kernels in four tiers, and the name of a case says all that
+     * its operands depend on. Few cases have large results; those are computed again.
+     */
+    private static final Map<String, Map<String, Stage.Seen>> KEPT = new ConcurrentHashMap<>();
+    private static final AtomicLong kept = new AtomicLong();
+    private static final long MOST_KEPT = 64L << 20, MOST_OF_A_CASE = 1 << 16;
     private static final int[] SIZES = {1, 31, 33, 172, 576, 2046};
     private static final int[] BLOCKS = {1, 3, 18, 43};
     /** Outputs and rows of products; those of more multiply-adds than {@link #MOST_WORK} are left out. */
@@ -72,7 +84,18 @@ public abstract class OpsConformance extends RowSetConformance {
 
     @Override
     void conform(String what, Limits limits, Consumer<Stage> play) {
-        if (plays(what)) play(what, limits, new ReferenceOps(2), open(2), play);
+        if (!plays(what)) return;
+        Map<String, Stage.Seen> expected = KEPT.get(what);
+        if (expected == null) {
+            expected = played(what, limits, new ReferenceOps(2), play);
+            keep(what, expected);
+        }
+        played(what, limits, open(2), play, expected);
+    }
+
+    private static void keep(String what, Map<String, Stage.Seen> expected) {
+        long floats = expected.values().stream().mapToLong(s -> s.values().length).sum();
+        if (floats <= MOST_OF_A_CASE && kept.addAndGet(floats) <= MOST_KEPT) KEPT.put(what, expected);
     }
 
     @Override
@@ -81,27 +104,35 @@ public abstract class OpsConformance extends RowSetConformance {
             expected.close();
             return;
         }
-        play(what, limits, expected, open(3), play);
+        play(what, limits, expected, () -> open(3), play);
     }
 
-    private void agree(String what, Limits limits, Ops expected, Ops actual, Consumer<Stage> play) {
+    private void agree(String what, Limits limits, Ops expected, Supplier<Ops> actual, Consumer<Stage> play) {
         if (!plays(what)) {
             expected.close();
-            actual.close();
             return;
         }
         play(what, limits, expected, actual, play);
     }
 
-    private static void play(String what, Limits limits, Ops expected, Ops actual, Consumer<Stage> play) {
-        String where = what + " (-Dlacuna.test.seed=" + SEED + ")";
-        long seed = SEED + what.hashCode();
-        try (Stage reference = new Stage(expected, limits, seed); Stage tested = new Stage(actual, limits, seed)) {
-            play.accept(reference);
+    private static void play(String what, Limits limits, Ops expected, Supplier<Ops> actual, Consumer<Stage> play) {
+        Map<String, Stage.Seen> seen = played(what, limits, expected, play);
+        played(what, limits, actual.get(), play, seen);
+    }
+
+    private static Map<String, Stage.Seen> played(String what, Limits limits, Ops ops, Consumer<Stage> play) {
+        try (Stage stage = new Stage(ops, limits, SEED + what.hashCode())) {
+            play.accept(stage);
+            stage.checkRedZones();
+            return stage.seen();
+        }
+    }
+
+    private static void played(String what, Limits limits, Ops ops, Consumer<Stage> play, Map<String, Stage.Seen> expected) {
+        try (Stage tested = new Stage(ops, limits, SEED + what.hashCode())) {
             play.accept(tested);
-            reference.checkRedZones();
             tested.checkRedZones();
-            tested.agreesWith(reference, where);
+            tested.agreesWith(expected, what + " (-Dlacuna.test.seed=" + SEED + ")");
         }
     }
 
@@ -248,10 +279,10 @@ public abstract class OpsConformance extends RowSetConformance {
     @ParameterizedTest
     @MethodSource("inputs")
     void weightsPlacedTogether(Input input) {
-        conform("placed together " + input, room(3), s -> {
-            List<Format> mixed = Stream.of(Format.Q4_K, Format.Q6_K, Format.Q4_0, Format.Q8_0, Format.Q4_1)
-                    .filter(formats().toList()::contains)
-                    .limit(3).toList();
+        List<Format> mixed = Stream.of(Format.Q4_K, Format.Q6_K, Format.Q4_0, Format.Q8_0, Format.Q4_1)
+                .filter(formats().toList()::contains)
+                .limit(3).toList();
+        conform("placed together %s, %s".formatted(input, mixed), room(3), s -> {
             List<Tensor> tensors = List.of(s.tensor(mixed.get(0), 33, 512), s.tensor(mixed.get(1), 7, 512),
                     s.tensor(mixed.get(2), 64, 512));
             List<Weight> weights = s.ops.place(tensors, pinned(input), EnumSet.of(Use.PRODUCT));
@@ -332,7 +363,7 @@ public abstract class OpsConformance extends RowSetConformance {
     void threadsDoNotChangeProducts(Format format, Input input) {
         int cols = floats(format) ? 172 : 2 * format.group();
         for (int rows : new int[]{1, 9, 33}) {
-            agree("threads, linear %s x %s, %d rows".formatted(format, input, rows), room(rows), open(1), open(3), s -> {
+            agree("threads, linear %s x %s, %d rows".formatted(format, input, rows), room(rows), open(1), () -> open(3), s -> {
                 Linear w = s.linear(format, 301, cols, pinned(input), false);
                 Act x = s.act(cols, pinned(input), s.gaussian(rows * cols));
                 Act y = s.act(301, InputPolicy.F32);
@@ -427,9 +458,10 @@ public abstract class OpsConformance extends RowSetConformance {
                                 : new Norm(kind, s.gains(dim), kind == Norm.Kind.LAYER ? s.values(s.gaussian(dim)) : null, 1e-5f);
                         Act out = norm == null ? null : s.act(dim, policy);
                         s.run(s.rows(rows), () -> s.ops.addNorm(residual, add, after, norm, keepNormed, out));
-                        // a single sum may happen to be almost zero: its error is that of its terms, of about one each
-                        s.see("residual", residual, rows, new Agreement.Nmse(1e-11, rows * (double) dim));
-                        if (out != null) s.seePacked("out", out, rows);
+                        // a sum of two floats has one rounding; what was normed is of about one and may all but cancel what is added to it
+                        double normed = rows * (double) dim;
+                        s.see("residual", residual, rows, post || keepNormed ? new Agreement.Nmse(1e-11, normed) : Agreement.EXACT);
+                        if (out != null) s.seePacked("out", out, rows, normed);
                         if (add != null) s.see("delta after", add, rows, Agreement.EXACT);
                     });
                 }
@@ -470,16 +502,25 @@ public abstract class OpsConformance extends RowSetConformance {
                 for (boolean gated : new boolean[]{false, true}) {
                     for (InputPolicy policy : inputs().map(InputPolicy::pinned).toList()) {
                         conform("%s of %d x %d, gated %s, %s".formatted(f, rows, cols, gated, policy), room(rows), s -> {
-                            Act gate = s.act(cols, InputPolicy.F32, s.gaussian(rows * cols));
-                            Act up = gated ? s.act(cols, InputPolicy.F32, s.gaussian(rows * cols)) : null;
+                            float[] x = s.gaussian(rows * cols);
+                            float[] factor = gated ? s.gaussian(rows * cols) : null;
+                            Act gate = s.act(cols, InputPolicy.F32, x);
+                            Act up = gated ? s.act(cols, InputPolicy.F32, factor) : null;
                             Act out = s.act(cols, policy);
                             s.run(s.rows(rows), () -> s.ops.activate(f, gate, up, out));
-                            s.seePacked("out", out, rows);
+                            // GELU is a sum of x/2 and of what all but cancels it far below zero
+                            boolean cancels = f == Activation.GELU_TANH || f == Activation.GELU_ERF;
+                            s.seePacked("out", out, rows, cancels ? halves(x, factor) : 0);
                         });
                     }
                 }
             }
         }
+    }
+
+    /** The sum of squares of {@code x * factor / 2}. */
+    private static double halves(float[] x, float @Nullable [] factor) {
+        return IntStream.range(0, x.length).mapToDouble(i -> Math.pow(x[i] * (factor == null ? 1.0 : factor[i]) / 2, 2)).sum();
     }
 
     /** Each value in a row of its own, so that no large one hides it. */
@@ -591,7 +632,9 @@ public abstract class OpsConformance extends RowSetConformance {
     record Attends(KvType type, int[] kvOf, int kvHeads, int headSize, int window, float softCap, float scale) {
         @Override
         public String toString() {
-            return "%s, heads of %d reading %s, window %d, cap %s".formatted(type, headSize, Arrays.toString(kvOf), window, softCap);
+            return "%s, heads of %d reading %s, window %d, cap %s, scale %s".formatted(type, headSize, Arrays.toString(kvOf), window,
+                    softCap,
+                    scale);
         }
 
         Attention attention() {
@@ -847,7 +890,7 @@ public abstract class OpsConformance extends RowSetConformance {
     @EnumSource(KvType.class)
     void threadsDoNotChangeAttention(KvType type) {
         Attends a = attends(type, 9, 3, 64, 0, 0);
-        agree("threads, attend " + a, new Limits(13 * KvSpec.BLOCK, 3, 1, 13), open(1), open(3), s -> {
+        agree("threads, attend " + a, new Limits(13 * KvSpec.BLOCK, 3, 1, 13), open(1), () -> open(3), s -> {
             Layer l = new Layer(s, a, 13, InputPolicy.F32);
             int[] first = {65, 1, 190};
             l.step(ragged(s, new int[3], first, 0));
@@ -1089,8 +1132,8 @@ public abstract class OpsConformance extends RowSetConformance {
                 String what = "fused %s x %s, gated %s, %d rows, against %s".formatted(format, input, gated, rows,
                         primitives ? "primitives" : "reference");
                 Agreement near = input.equals(Input.F32) ? Agreement.FLOAT : Agreement.REPACKED;
-                Ops expected = primitives ? new PrimitivesOnly(open(2)) : new ReferenceOps(2);
-                agree(what, new Limits(7 * KvSpec.BLOCK, 1, 1, 7), expected, open(2), s -> {
+                Limits limits = new Limits(7 * KvSpec.BLOCK, 1, 1, 7);
+                Consumer<Stage> play = s -> {
                     Block block = new Block(s, format, pinned(input), gated);
                     s.write(block.in, s.gaussian(rows * block.dim));
                     Batch b = s.batch(7);
@@ -1103,7 +1146,12 @@ public abstract class OpsConformance extends RowSetConformance {
                     s.see("q", block.q, rows, Agreement.FLOAT);
                     s.see("cache", block.pool, null);
                     s.see("delta", block.delta, rows, near);
-                });
+                };
+                if (primitives) {
+                    agree(what, limits, new PrimitivesOnly(open(2)), () -> open(2), play);
+                } else {
+                    conform(what, limits, play);
+                }
             }
         }
     }
@@ -1114,8 +1162,10 @@ public abstract class OpsConformance extends RowSetConformance {
     @ParameterizedTest
     @MethodSource("blocks")
     void oneKeyAndOtherBatches(Format format, Input input, boolean gated) {
-        // codes that are off by one go through six steps
-        Agreement near = new Agreement.Nmse(input.equals(Input.F32) ? 1e-10 : 1e-3);
+        // One code that is off puts others off, until those of a block's five packings are rounded independently: a difference of step^2 / 6 each.
+        // A step is max / 127, a thirtieth of the deviation at most: 5 * 1.9e-4 in all; in bfloat16 it is 2^-7 of the value at most: 5 * 1e-5.
+        double packed = input.equals(Input.BF16) ? 5e-5 : 1e-3;
+        Agreement near = new Agreement.Nmse(input.equals(Input.F32) ? 1e-10 : packed);
         conform("one key, %s x %s, gated %s".formatted(format, input, gated), new Limits(7 * KvSpec.BLOCK, 3, 4, 7), s -> {
             Block block = new Block(s, format, pinned(input), gated);
             int[][] tables = {{6, 1}, {2}, {5, 3}};
@@ -1158,7 +1208,7 @@ public abstract class OpsConformance extends RowSetConformance {
         Ops actual = open(2);
         try (actual) {
             for (int cols : new int[]{64, 32, 96}) {
-                agree("after a close, " + cols, room(4), kept(expected), kept(actual), s -> {
+                agree("after a close, " + cols, room(4), kept(expected), () -> kept(actual), s -> {
                     Act x = s.act(cols, InputPolicy.F32, s.gaussian(4 * cols));
                     Act out = s.act(cols, InputPolicy.F32);
                     Norm norm = Norm.rms(s.gains(cols), 1e-5f);

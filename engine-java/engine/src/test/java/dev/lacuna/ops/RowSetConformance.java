@@ -96,7 +96,8 @@ abstract class RowSetConformance {
 
     private void chosen(Format format, Input input, boolean whole, int width, int rows, int[] active) {
         int cols = cols(format);
-        String what = "%d of %d rows of %s x %s, %d rows, whole %s".formatted(active.length, width, format, input, rows, whole);
+        String what = "%d of %d rows of %s x %s, %d rows, whole %s, set %08x".formatted(active.length, width, format, input, rows,
+                whole, Arrays.hashCode(active));
         // a single sum may happen to be almost zero: its error is that of its terms, of about one each
         Agreement near = whole ? Agreement.EXACT : new Agreement.Nmse(1e-11, 0.3 * active.length * rows * cols);
         conform(what, room(rows), s -> {

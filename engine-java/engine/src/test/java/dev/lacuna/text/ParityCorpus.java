@@ -33,10 +33,11 @@ final class ParityCorpus {
         }
     }
 
-    static List<String> strings(List<String> specials) {
+    /** The first strings, {@link #COUNT} at most. */
+    static List<String> strings(List<String> specials, int count) {
         ParityCorpus corpus = new ParityCorpus(specials);
-        List<String> strings = new ArrayList<>(COUNT);
-        for (int i = 0; i < COUNT; i++) {
+        List<String> strings = new ArrayList<>(count);
+        for (int i = 0; i < count; i++) {
             strings.add(corpus.run(8, corpus::piece));
         }
         return strings;
