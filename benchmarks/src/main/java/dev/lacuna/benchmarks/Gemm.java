@@ -95,7 +95,8 @@ public final class Gemm {
                 most[i] = rate;
                 got[i] = 2e9 * rows * in * out / nanos;
             }
-            System.out.printf("%-12s x %-7s %8.1f Gop/s [%.1f-%.1f], %3.0f %% of %.1f (%s)%n", c.format, c.input, Streamed.median(got) / 1e9,
+            System.out.printf("%-12s x %-7s %8.1f Gop/s [%.1f-%.1f], %3.0f %% of %.1f (%s)%n", c.format, c.input,
+                    Streamed.median(got) / 1e9,
                     Streamed.least(got) / 1e9, Streamed.most(got) / 1e9,
                     100 * Streamed.median(got) / Streamed.median(most),
                     Streamed.median(most) / 1e9, ops.decisions().getFirst().reason());

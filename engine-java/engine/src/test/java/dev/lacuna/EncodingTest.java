@@ -58,7 +58,8 @@ class EncodingTest {
     void theBytesThatArePlacedAreKnownBefore(Format to) {
         Options options = Options.DEFAULT.withWeights(to);
         long[] placed = new long[1];
-        try (ModelFile file = ModelFile.open(ragged().write(folder, 5)); CheckedOps ops = Backends.find().open(reference());
+        try (ModelFile file = ModelFile.open(ragged().write(folder, 5));
+                CheckedOps ops = Backends.find().open(reference());
                 Arena arena = Arena.ofConfined()) {
             ModelSpec spec = Decoder.spec(file);
             long known = Decoder.weightBytes(file, spec, options.tables(), options.weights());
