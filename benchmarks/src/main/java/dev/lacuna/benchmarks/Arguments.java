@@ -13,7 +13,11 @@ import org.jspecify.annotations.Nullable;
 public final class Arguments {
     private final Map<String, String> given = new HashMap<>();
 
-    /** @throws IllegalArgumentException if an option has no value */
+    /**
+     * Takes names and values by turns.
+     *
+     * @throws IllegalArgumentException if an option has no value
+     */
     public Arguments(String[] args) {
         if (args.length % 2 != 0) throw new IllegalArgumentException("options come with a value: " + Arrays.toString(args));
         for (int i = 0; i < args.length; i += 2) given.put(args[i], args[i + 1]);
@@ -58,7 +62,11 @@ public final class Arguments {
         return new OpsOptions(number("--threads", 0, 0), tier == null ? "native" : tier, given.remove("--isa"), true);
     }
 
-    /** @throws IllegalArgumentException if there was an option that nobody asked for */
+    /**
+     * Ends the reading.
+     *
+     * @throws IllegalArgumentException if there was an option that nobody asked for
+     */
     public void done() {
         if (!given.isEmpty()) throw new IllegalArgumentException("there is no option " + given.keySet());
     }

@@ -128,6 +128,6 @@ public final class Gather {
         double dense = Streamed.median(all), gathered = Streamed.median(few);
         System.out.printf("%-14s x %-4s dense %7.3f ms [%.3f-%.3f] %5.1f GB/s, chosen %7.3f ms [%.3f-%.3f] %5.1f GB/s: %4.1f %%%n", f,
                 policy.fewRows(), dense, Streamed.least(all), Streamed.most(all), bytes / dense / 1e6, gathered, Streamed.least(few),
-                Streamed.most(few), bytes * active / 100 / gathered / 1e6, 100 * gathered / dense);
+                Streamed.most(few), bytes * active / 100.0 / gathered / 1e6, 100 * gathered / dense);
     }
 }

@@ -61,7 +61,7 @@ final class Streamed {
         long wanted = Math.max(1, (((long) megabytes << 20) + bytes - 1) / bytes);
         long fits = Math.max(2, free() / 3 * 2 / others / bytes);
         if (fits >= wanted) return Math.toIntExact(wanted);
-        System.out.printf("memory for %d of %d copies: %d MB are streamed%n", fits, wanted, fits * bytes >> 20);
+        System.out.printf("memory for %d of %d copies: %d MB are streamed%n", fits, wanted, (fits * bytes) >> 20);
         return Math.toIntExact(fits);
     }
 
