@@ -4,13 +4,17 @@
 Peers come from your own npm, pip and mvn settings into a work folder: llama.cpp out of node-llama-cpp's package, through its C API; the others on the
 synthetic shapes with --torch (bf16), --onnx (MatMulNBits in 4 or 8 bits) and --jlama (4 bits).
 In each round every engine starts as a process of its own, warms up and measures once, so that a busy minute meets all of them alike; which begins
-alternates. llama.cpp runs with flash attention off and on and the better median counts. Needs Python 3.9, git, a C compiler, npm, and what ./lacuna needs.
+alternates. llama.cpp runs with flash attention off and on and the better median counts. --busy N measures each engine once more beside N processes that
+only spin, in the same turns, so that one table says what a busy machine leaves of each. Needs Python 3.9, git, a C compiler, npm, and what ./lacuna needs.
 
     benchmarks/peers/run.py                                      # everything: 135M and 1B, Q4_0 Q8_0 Q4_K_M, 1 and 2 threads, 5 rounds
     benchmarks/peers/run.py --shapes 135M --formats Q4_0 --rounds 2 --threads 2
+    benchmarks/peers/run.py --formats Q8_0 Q4_K_M --shapes 135M 1B --prompt 16 --sequences 1   # decoding alone, 8 bits and K mixes
+    benchmarks/peers/run.py --shapes 135M --formats Q4_0 --threads 2 --prompt 16 --sequences 1 --busy 1
     benchmarks/peers/run.py --model SmolLM2-135M-Instruct.Q4_1.gguf --perplexity text.txt --lacuna "--kernels native"
 """
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -176,47 +180,78 @@ def models(work, llama, args):
             yield target.stem, shape, name, target
 
 
+@contextlib.contextmanager
+def busy(n):
+    """So many processes that only spin."""
+    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(n)]
+    try:
+        yield
+    finally:
+        for p in spinning:
+            p.kill()
+            p.wait()
+
+
 def summary(samples):
     return "%.1f [%.1f-%.1f]" % (statistics.median(samples), min(samples), max(samples))
 
 
 def measure(name, shape, form, model, threads, llama, others, args):
     """Rows of the table for one model and thread count."""
-    own, theirs, seen = {}, {}, {}  # samples by test; by (engine, test)
+    own, theirs, seen = {}, {}, {}  # samples by (busy processes, test); by (busy processes, engine, test)
 
-    def keep(engine, row):
+    def keep(load, engine, row):
         seen[engine] = row["version"]
         for test, v in row.items():
             if test[:2] in ("pp", "tg"):
-                theirs.setdefault((engine, test), []).append(v)
+                theirs.setdefault((load, engine, test), []).append(v)
 
-    def ours():
+    def ours(load):
         for test, row in lacuna(model, threads, args).items():
-            own.setdefault(test, []).append(row)
+            own.setdefault((load, test), []).append(row)
 
-    def llamas(flash):
+    def llamas(load, flash):
         row = llama.run(model, threads, flash, args)
-        keep(flash, {**row, "version": "llama.cpp %s, %s, flash attention %s" % (row["version"], row["library"], "on" if flash else "off")})
+        keep(load, flash, {**row, "version": "llama.cpp %s, %s, flash attention %s" % (row["version"], row["library"], "on" if flash else "off")})
 
-    def peer(p):
-        keep(p.name, json.loads(p.run(shape, form, threads, args).splitlines()[-1]))
+    def peer(load, p):
+        keep(load, p.name, json.loads(p.run(shape, form, threads, args).splitlines()[-1]))
 
-    turns = [ours] + [lambda flash=flash: llamas(flash) for flash in args.flash] + [lambda p=p: peer(p) for p in others if p.runs(shape, form)]
+    def median(load, engine, test):
+        samples = theirs.get((load, engine, test))
+        return statistics.median(samples) if samples else None
+
+    def of_quiet(load, now, quiet):
+        return ["%.0f %%" % (100 * now / quiet) if load and now and quiet else ""] if args.busy else []
+
+    turns = [ours] + [lambda load, flash=flash: llamas(load, flash) for flash in args.flash]
+    turns += [lambda load, p=p: peer(load, p) for p in others if p.runs(shape, form)]
+    loads = [0, args.busy] if args.busy else [0]
     for r in range(args.rounds):
         say("%s, %d threads, round %d of %d" % (name, threads, r + 1, args.rounds))
         for turn in turns if r % 2 == 0 else reversed(turns):
-            turn()
-    for test, rows in own.items():
-        median = statistics.median(row["avg_ts"] for row in rows)
+            for load in loads:
+                with busy(load):
+                    turn(load)
+    for (load, test), rows in sorted(own.items(), key=lambda item: (item[0][0], list(own).index(item[0]))):
+        speed = statistics.median(row["avg_ts"] for row in rows)
+        quiet = statistics.median(row["avg_ts"] for row in own[0, test])
         last = rows[-1]
         share = [row["share_of_read_model"] for row in rows if row["share_of_read_model"] is not None]
         work = [row["share_of_int8"] for row in rows if row["share_of_int8"] is not None]
-        cells = [name, test, threads, summary([row["avg_ts"] for row in rows]), last["kernels"],
-                 last["input_many"] if test.startswith("pp") else last["input_few"], last["type_k"],
-                 "%.0f %% / %.0f %%" % (100 * statistics.median(share), 100 * statistics.median(work)) if share else ""]
-        for engine in [max(args.flash, key=lambda flash: statistics.median(theirs[flash, test]))] + [p.name for p in others]:
-            samples = theirs.get((engine, test))
-            cells += [summary(samples), seen[engine], "%.2f" % (median / statistics.median(samples))] if samples else ["", "", ""]
+        cells = [name, test, threads] + ([load] if args.busy else [])
+        cells += [summary([row["avg_ts"] for row in rows])] + of_quiet(load, speed, quiet)
+        cells += [last["kernels"], last["input_many"] if test.startswith("pp") else last["input_few"], last["type_k"],
+                  "%.0f %% / %.0f %%" % (100 * statistics.median(share), 100 * statistics.median(work)) if share else ""]
+        for engine in [max(args.flash, key=lambda flash: median(load, flash, test))] + [p.name for p in others]:
+            samples = theirs.get((load, engine, test))
+            # of its own best when nothing else runs, whatever its settings then
+            best = max((median(0, e, test) or 0 for e in (args.flash if engine in args.flash else [engine])), default=0)
+            if samples:
+                cells += [summary(samples)] + of_quiet(load, median(load, engine, test), best)
+                cells += [seen[engine], "%.2f" % (speed / statistics.median(samples))]
+            else:
+                cells += [""] * (4 if args.busy else 3)
         yield cells
 
 
@@ -243,6 +278,7 @@ def options():
     p.add_argument("--prompt", type=int, default=512)
     p.add_argument("--tokens", type=int, default=128)
     p.add_argument("--sequences", type=int, default=8, help="decoded together (1: leave that test out)")
+    p.add_argument("--busy", type=int, default=0, help="measure once more beside so many processes that only spin")
     p.add_argument("--flash", type=int, nargs="+", choices=[0, 1], default=[0, 1], help="flash attention of llama.cpp: 0 off, 1 on, both: the better")
     p.add_argument("--lacuna", default="", help='options of lacuna bench, such as "--kernels native --isa avx2"')
     p.add_argument("--perplexity", type=Path, help="text that says what Lacuna's kernels and inputs cost the default model")
@@ -256,6 +292,8 @@ def options():
     args = p.parse_args()
     if args.shapes is None:
         args.shapes = [] if args.model else ["135M", "1B"]
+    if args.busy < 0:
+        p.error("--busy must not be negative")
     if min(args.rounds, args.prompt, args.tokens, args.sequences, *args.threads) < 1:
         p.error("rounds, threads, tokens and sequences must be positive")
     return args
@@ -270,9 +308,10 @@ def main():
     call(ROOT / "lacuna", "--version")  # builds what is to be built before anything is timed
     print("%s; %d processors; %s %s; node-llama-cpp %s; %d rounds in turns, tokens a second as median [min-max]\n" %
           (cpu(), os.cpu_count() or 0, platform.system(), platform.release(), llama.version, args.rounds))
-    head = ["model", "test", "threads", "Lacuna", "kernels", "input", "kv", "of read / of int8", "llama.cpp", "its settings", "ratio"]
-    for peer in others:
-        head += [peer.name, "its settings", "ratio"]
+    quiet = ["of its quiet"] if args.busy else []
+    head = ["model", "test", "threads"] + (["busy"] if args.busy else []) + ["Lacuna"] + quiet + ["kernels", "input", "kv", "of read / of int8"]
+    for peer in ["llama.cpp"] + [p.name for p in others]:
+        head += [peer] + quiet + ["its settings", "ratio"]
     print("| " + " | ".join(head) + " |\n|" + " --- |" * len(head), flush=True)
     for name, shape, form, model in models(args.work, llama, args):
         for threads in args.threads:

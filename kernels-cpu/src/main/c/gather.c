@@ -10,6 +10,9 @@
 #define RUNS 4
 #define LINE 64
 
+/** Shifts by half a byte, in each 16 bits. */
+#define NIBBLES 0x0004000400040004
+
 /** Where the integers of block b begin, and what they are scaled with and counted from. */
 typedef struct {
     const uint8_t *codes;
@@ -50,6 +53,21 @@ INLINE scaled scaled_at(int f, int group, const uint8_t *row, int64_t b) {
     return s;
 }
 
+/** The nibbles of 16 bytes less a zero point as floats: their low halves, then their high halves. */
+INLINE void f_nibbles(const uint8_t *p, int32_t zero, F v[2]) {
+#if defined(__AVX512F__)
+    // a permutation looks at the low four bits of an index: it is a table of what each nibble stands for
+    __m512i q = i_u8(p);
+    __m512 table = f_of(i_sub(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), i_set(zero)));
+    v[0] = _mm512_permutexvar_ps(q, table);
+    v[1] = _mm512_permutexvar_ps(i_right(q, 4), table);
+#else
+    I q = i_u8(p), from = i_set(zero);
+    v[0] = f_of(i_sub(i_and(q, i_set(15)), from));
+    v[1] = f_of(i_sub(i_right(q, 4), from));
+#endif
+}
+
 /** Columns 32b to 32b + 31 as floats; of I8_ROW without the row's scale. */
 INLINE void values_at(int f, int group, const uint8_t *row, int64_t b, F v[2]) {
     const uint8_t *p = row + b * BLOCK * (f == F32 ? 4 : 2);
@@ -68,17 +86,12 @@ INLINE void values_at(int f, int group, const uint8_t *row, int64_t b, F v[2]) {
         return;
     }
     scaled s = scaled_at(f, group, row, b);
-    I low, high;
     if (f == Q8_0 || f == I8_ROW) {
-        low = i_s8(s.codes);
-        high = i_s8(s.codes + LANES);
+        v[0] = f_of(i_s8(s.codes));
+        v[1] = f_of(i_s8(s.codes + LANES));
     } else {
-        I q = i_u8(s.codes), zero = i_set(s.zero);
-        low = i_sub(i_and(q, i_set(15)), zero);
-        high = i_sub(i_right(q, 4), zero);
+        f_nibbles(s.codes, s.zero, v);
     }
-    v[0] = f_of(low);
-    v[1] = f_of(high);
     if (f == I8_ROW) return;
     v[0] = f_mul(v[0], f_set(s.d));
     v[1] = f_mul(v[1], f_set(s.d));
@@ -113,7 +126,14 @@ INLINE void float_dots(int f, int n, const struct gather_args *a, const uint8_t 
 /** Unsigned codes of 32 columns in the lower half, of the next 32 in the upper. */
 INLINE I codes_at(int f, const uint8_t *first, const uint8_t *second) {
     if (f == Q8_0 || f == I8_ROW) return i_xor(i_two(first, second), i_set((int32_t)0x80808080));
+#if defined(__AVX512BW__)
+    __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)first)), _mm_loadu_si128((const __m128i *)second), 1);
+    // each of the two twice, its high halves brought down the second time
+    __m512i twice = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 1, 0, 1, 2, 3, 2, 3), _mm512_castsi256_si512(both));
+    return i_and(_mm512_srlv_epi16(twice, _mm512_setr_epi64(0, 0, NIBBLES, NIBBLES, 0, 0, NIBBLES, NIBBLES)), i_set(0x0f0f0f0f));
+#else
     return i_two_of_nibbles(first, second);
+#endif
 }
 
 /** A row with n rows of packed bytes: sums of integers of four columns a lane, 64 columns at a time. */
@@ -133,7 +153,10 @@ INLINE void byte_dots(int f, int n, const struct gather_args *a, const uint8_t *
             const int32_t *less = (const int32_t *)(scale + 2 * blocks) + 2 * b;
             I at = both ? i_load(x + BLOCK * b) : i_load_half(x + BLOCK * b);
             I start = i_mul(zero, i_fours(less[0], less[1], both ? less[2] : 0, both ? less[3] : 0));
-            sum[t] = f_fma(f_of(i_dot(start, codes, at)), f_mul(d, f_halves(scale[b], both ? scale[b + 1] : 0)), sum[t]);
+            float next = both ? scale[b + 1] : 0;
+            // of one row the scales are multiplied before they are spread
+            F factor = n == 1 ? f_halves(s.d * scale[b], u.d * next) : f_mul(d, f_halves(scale[b], next));
+            sum[t] = f_fma(f_of(i_dot(start, codes, at)), factor, sum[t]);
         }
     }
     UNROLL for (int t = 0; t < n; t++) to[t] = f_sum(sum[t]) * scale_of(f, w);

@@ -17,13 +17,9 @@ import dev.lacuna.tensor.Format;
 import dev.lacuna.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
-import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Random;
 import java.util.Set;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Matrix products of many rows alone: operations a second, median of repetitions, and the share of the machine's own rate of the same operations, which
@@ -43,27 +39,18 @@ public final class Gemm {
     private final int repetitions;
     private final OpsOptions options;
 
-    private Gemm(Map<String, String> given) {
-        rows = number(given, "--rows", 512);
-        in = number(given, "--in", 2048);
-        out = number(given, "--out", 8192);
-        repetitions = number(given, "--repetitions", 9);
-        options = new OpsOptions(number(given, "--threads", 0), "native", given.remove("--isa"), true);
-        if (!given.isEmpty()) throw new IllegalArgumentException("there is no option " + given.keySet());
-    }
-
-    private static int number(Map<String, String> given, String name, int otherwise) {
-        @Nullable
-        String v = given.remove(name);
-        return v == null ? otherwise : Integer.parseInt(v);
+    private Gemm(Arguments given) {
+        rows = given.number("--rows", 512, 1);
+        in = given.number("--in", 2048, 1);
+        out = given.number("--out", 8192, 1);
+        repetitions = given.number("--repetitions", 9, 1);
+        options = given.kernels();
+        given.done();
     }
 
     /** Runs every case and prints a line for each. */
     public static void main(String[] args) {
-        if (args.length % 2 != 0) throw new IllegalArgumentException("options come with a value: " + Arrays.toString(args));
-        Map<String, String> given = new HashMap<>();
-        for (int i = 0; i < args.length; i += 2) given.put(args[i], args[i + 1]);
-        new Gemm(given).run();
+        new Gemm(new Arguments(args)).run();
     }
 
     private void run() {
@@ -108,16 +95,11 @@ public final class Gemm {
                 most[i] = rate;
                 got[i] = 2e9 * rows * in * out / nanos;
             }
-            System.out.printf("%-12s x %-7s %8.1f Gop/s [%.1f-%.1f], %3.0f %% of %.1f (%s)%n", c.format, c.input, median(got) / 1e9,
-                    Arrays.stream(got).min().orElseThrow() / 1e9, Arrays.stream(got).max().orElseThrow() / 1e9,
-                    100 * median(got) / median(most),
-                    median(most) / 1e9, ops.decisions().getFirst().reason());
+            System.out.printf("%-12s x %-7s %8.1f Gop/s [%.1f-%.1f], %3.0f %% of %.1f (%s)%n", c.format, c.input,
+                    Streamed.median(got) / 1e9,
+                    Streamed.least(got) / 1e9, Streamed.most(got) / 1e9,
+                    100 * Streamed.median(got) / Streamed.median(most),
+                    Streamed.median(most) / 1e9, ops.decisions().getFirst().reason());
         }
-    }
-
-    private static double median(double[] v) {
-        double[] sorted = v.clone();
-        Arrays.sort(sorted);
-        return sorted[sorted.length / 2];
     }
 }

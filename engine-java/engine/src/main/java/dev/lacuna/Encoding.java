@@ -7,13 +7,13 @@ import dev.lacuna.tensor.Format;
 import dev.lacuna.tensor.Tensor;
 import java.lang.foreign.SegmentAllocator;
 import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
 
 /** Re-encodes matrices at load, so that every format can be run before anybody has made a file in it. */
 final class Encoding {
     private Encoding() {}
 
-    static UnaryOperator<Tensor> of(Options options, ModelFile file, ModelSpec spec, SegmentAllocator memory) {
-        Format to = options.weights();
+    static UnaryOperator<Tensor> of(@Nullable Format to, Options options, ModelFile file, ModelSpec spec, SegmentAllocator memory) {
         if (to == null) return UnaryOperator.identity();
         Progress progress = options.progress();
         return tensor -> {

@@ -103,7 +103,8 @@ public final class Lacuna implements AutoCloseable {
             InputPolicy inputs = options.activations() == null ? ops.inputs() : options.activations();
             this.options = options.withActivations(inputs);
             requireMemory(sizes);
-            decoder = Decoder.place(file, spec, ops, context, inputs, Encoding.of(options, file, spec, encoded));
+            decoder = Decoder.place(file, spec, ops, context, inputs, Encoding.of(options.tables(), options, file, spec, encoded),
+                    Encoding.of(options.weights(), options, file, spec, encoded));
             engine = new Engine(decoder, tokenizer, sizes);
         } catch (Throwable t) {
             ops.close();
@@ -130,7 +131,7 @@ public final class Lacuna implements AutoCloseable {
         long need = Math.multiplyExact(spec.kv(options.kv()).blockBytes(), (long) sizes.blocks());
         OptionalLong device = ops.available();
         if (device.isPresent()) {
-            long weights = Decoder.weightBytes(file, spec, options.weights());
+            long weights = Decoder.weightBytes(file, spec, options.tables(), options.weights());
             long operands = operandBytes(sizes);
             if (Math.addExact(Math.addExact(need, weights), operands) > device.getAsLong()) {
                 throw MemoryException.ofDevice(weights, need, operands, device.getAsLong(), sizes);

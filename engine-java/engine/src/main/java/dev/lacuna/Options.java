@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
  * @param kernels     threads, tier and strictness
  * @param kv          packing of the cache
  * @param activations inputs of products, float formats taking F32 in the place of 8 bits; null: what the kernels are best at
- * @param weights     re-encode every matrix at load; null: as the file has them
+ * @param weights     re-encode the matrices at load, a sparse format those of the layers alone ({@link #tables}); null: as the file has them
  * @param layers      numbers of the layers to keep, rising; null: all
  * @param template    name of a chat template for files without one ({@code chatml}, {@code alpaca}, ...); null: the file's
  * @param variables   what chat templates are told beside the messages: {@code enable_thinking}, {@code tools}, ...; plain data
@@ -39,6 +39,14 @@ public record Options(int context, int sessions, OpsOptions kernels, KvType kv, 
         if (sessions < 1) throw new IllegalArgumentException("sessions must be positive: " + sessions);
     }
 
+    /**
+     * What the embedding and the output head are re-encoded in: {@link #weights}, unless that prunes, which is for the products of the layers alone
+     * (SparseGPT, Frantar and Alistarh 2023; Wanda, Sun et al. 2024); null: as the file has them.
+     */
+    public @Nullable Format tables() {
+        return weights == null || weights.prunes() ? null : weights;
+    }
+
     public Options withContext(int tokens) {
         return new Options(tokens, sessions, kernels, kv, activations, weights, layers, template, variables, progress);
     }
@@ -56,7 +64,7 @@ public record Options(int context, int sessions, OpsOptions kernels, KvType kv, 
         return withKernels(new OpsOptions(kernels.threads(), tier, kernels.isa(), kernels.strict(), kernels.backend()));
     }
 
-    /** A provider of kernels by name: {@code cpu}, {@code cuda}. */
+    /** A provider of kernels by name: {@code cpu}, {@code cuda}, {@code opencl}. */
     public Options withBackend(@Nullable String name) {
         return withKernels(kernels.withBackend(name));
     }

@@ -113,7 +113,7 @@ final class InfoCommand implements Callable<Integer> {
         out.println("\nMemory");
         String where = info.placed() == 0
                 ? ", mapped from the file"
-                : opened.options().weights() == null ? ", in the order of the kernels" : ", re-encoded";
+                : opened.options().weights() == null ? ", in the order of the kernels" : ", " + ModelOptions.encoded(opened.options());
         out.println("  weights             " + Size.of(info.placed() == 0 ? info.weights() : info.placed()) + where);
         out.println(
                 "  cache and operands  " + Size.of(info.cacheBytes()) + " for " + info.context() + " tokens in " + opened.options().kv());

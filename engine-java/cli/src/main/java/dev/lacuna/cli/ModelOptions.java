@@ -17,6 +17,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -31,7 +32,7 @@ final class ModelOptions {
     @Option(names = "--kv", paramLabel = "TYPE", defaultValue = "f16", description = "Packing of the cache: f32, f16 (default) or int8.")
     String kv = "f16";
 
-    @Option(names = "--backend", paramLabel = "NAME", description = "cpu, or cuda where it is built (default: the fastest that runs here).")
+    @Option(names = "--backend", paramLabel = "NAME", description = "cpu, or cuda or opencl where they are built (default: the fastest that runs here).")
     @Nullable
     String backend;
 
@@ -43,7 +44,7 @@ final class ModelOptions {
     @Nullable
     String isa;
 
-    @Option(names = "--weights", paramLabel = "FORMAT", description = "Re-encode the matrices at load: F32, F16, BF16, Q8_0, Q4_0, ...; I8_24, I4_24_64 keep two of each four, I8_BITMASK, I4_BITMASK_64 the largest 40 %% of each row.")
+    @Option(names = "--weights", paramLabel = "FORMAT", description = "Re-encode the matrices at load: F32, F16, BF16, Q8_0, Q4_0, ...; I8_24, I4_24_64 keep two of each four, I8_BITMASK, I4_BITMASK_64 the largest 40 %% of each row, of the layers' matrices alone.")
     @Nullable
     String weights;
 
@@ -86,10 +87,18 @@ final class ModelOptions {
         return weights != null;
     }
 
+    /** What re-encoding did to which matrices. */
+    static String encoded(Options options) {
+        boolean all = Objects.equals(options.tables(), options.weights());
+        return (all ? "" : "layers ") + "re-encoded as " + options.weights()
+                + (all ? "" : ", embedding and output head as the file has them");
+    }
+
     private static Lacuna open(Console console, String model, Options options) {
         Lacuna opened = Lacuna.open(find(console, model), options);
         console.notice(model + ": " + tier(options) + " kernels, context " + opened.context() + ", cache and operands "
                 + Size.of(opened.bytes()));
+        if (options.weights() != null && options.weights().prunes()) console.notice(model + ": " + encoded(options));
         return opened;
     }
 
@@ -167,6 +176,7 @@ final class ModelOptions {
         json.put("activations", String.valueOf(o.activations()));
         json.put("kv", o.kv() == KvType.I8 ? "int8" : o.kv().name().toLowerCase(Locale.ROOT));
         json.put("weights", o.weights() == null ? "file" : o.weights().name());
+        json.put("tables", o.tables() == null ? "file" : o.tables().name());
         json.put("context", model.context());
         json.put("cacheBytes", model.bytes());
     }

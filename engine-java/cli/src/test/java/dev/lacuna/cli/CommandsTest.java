@@ -223,6 +223,19 @@ class CommandsTest {
     }
 
     @Test
+    void infoSaysWhatPruningLeavesAlone() {
+        Run text = lacuna.run("info", model, "--weights", "I8_24");
+        assertEquals(0, text.status(), text.err());
+        String left = "layers re-encoded as I8_24, embedding and output head as the file has them";
+        assertTrue(text.out().contains(left), text.out());
+        assertTrue(text.err().contains(left), text.err());
+        JsonNode json = lacuna.run("info", model, "--weights", "I8_24", "--json").json();
+        assertEquals("I8_24", json.get("weights").asString());
+        assertEquals("file", json.get("tables").asString());
+        assertEquals("Q4_0", lacuna.run("info", model, "--weights", "Q4_0", "--json").json().get("tables").asString());
+    }
+
+    @Test
     void doctorJson() {
         Run run = lacuna.run("doctor", "--json");
         assertEquals(0, run.status(), run.err());

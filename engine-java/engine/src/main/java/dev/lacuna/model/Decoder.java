@@ -117,15 +117,17 @@ public final class Decoder {
     }
 
     /**
-     * Bytes of a model's matrices as they will be placed.
+     * Bytes of a model's matrices as they will be placed; of formats whose rows differ in length the most that they can take.
      *
-     * @param to what they are re-encoded in; null: as the file has them
+     * @param tables what the embedding and the output head are re-encoded in; null: as the file has them
+     * @param blocks the same of the layers' matrices
      */
-    public static long weightBytes(ModelFile file, ModelSpec spec, @Nullable Format to) {
+    public static long weightBytes(ModelFile file, ModelSpec spec, @Nullable Format tables, @Nullable Format blocks) {
         Reading reading = new Reading(file);
         Weights w = Families.of(reading).weights(reading, spec);
-        List<Tensor> all = new ArrayList<>(List.of(w.embedding()));
-        if (w.output() != null) all.add(w.output().weight());
+        long bytes = bytes(w.embedding(), tables);
+        if (w.output() != null) bytes = Math.addExact(bytes, bytes(w.output().weight(), tables));
+        List<Tensor> all = new ArrayList<>();
         for (Weights.Layer l : w.layers()) {
             Weights.AttentionBlock a = l.attention();
             Weights.FeedForward f = l.ffn();
@@ -135,12 +137,13 @@ public final class Decoder {
             all.add(f.up().weight());
             all.add(f.down().weight());
         }
-        long bytes = 0;
-        for (Tensor t : all) {
-            Format format = to == null || t.cols() % to.group() != 0 ? t.format() : to;
-            bytes = Math.addExact(bytes, format.bytes(t.rows(), t.cols()));
-        }
+        for (Tensor t : all) bytes = Math.addExact(bytes, bytes(t, blocks));
         return bytes;
+    }
+
+    private static long bytes(Tensor t, @Nullable Format to) {
+        boolean packs = to != null && (t.cols() % to.group() == 0 || to.pads());
+        return t.bytesAs(packs ? to : t.format());
     }
 
     /**
@@ -153,15 +156,28 @@ public final class Decoder {
      */
     public static Decoder place(ModelFile file, ModelSpec spec, CheckedOps ops, int positions, InputPolicy policy,
             UnaryOperator<Tensor> encoding) {
-        Reading reading = new Reading(file);
-        return new Decoder(spec, Families.of(reading).weights(reading, spec), ops, positions, policy, encoding);
+        return place(file, spec, ops, positions, policy, encoding, encoding);
     }
 
-    Decoder(ModelSpec spec, Weights w, CheckedOps ops, int positions, InputPolicy policy, UnaryOperator<Tensor> encoding) {
+    /**
+     * The same with the embedding and the output head encoded in their own way.
+     *
+     * @param tables applied to those two, or to the one that they share
+     * @param blocks applied to the layers' matrices
+     */
+    public static Decoder place(ModelFile file, ModelSpec spec, CheckedOps ops, int positions, InputPolicy policy,
+            UnaryOperator<Tensor> tables, UnaryOperator<Tensor> blocks) {
+        Reading reading = new Reading(file);
+        return new Decoder(spec, Families.of(reading).weights(reading, spec), ops, positions, policy, tables, blocks);
+    }
+
+    Decoder(ModelSpec spec, Weights w, CheckedOps ops, int positions, InputPolicy policy, UnaryOperator<Tensor> tables,
+            UnaryOperator<Tensor> blocks) {
         this.spec = spec;
         this.ops = ops;
-        Placement place = new Placement(spec, ops, positions, policy, encoding, new HashMap<>());
-        Tensor table = encoding.apply(w.embedding());
+        Placement head = new Placement(spec, ops, positions, policy, tables, new HashMap<>());
+        Placement place = new Placement(spec, ops, positions, policy, blocks, new HashMap<>());
+        Tensor table = tables.apply(w.embedding());
         Weight tokens = ops.place(List.of(table), policy.fit(List.of(table)),
                 w.output() == null ? EnumSet.of(Use.EMBED, Use.PRODUCT) : EnumSet.of(Use.EMBED)).getFirst();
         Weight learned = w.positions() == null ? null : ops.place(List.of(w.positions()), InputPolicy.F32, Set.of(Use.EMBED)).getFirst();
@@ -171,7 +187,7 @@ public final class Decoder {
                             + "; choose a smaller context");
         }
         embedding = new Embedding(tokens, spec.embeddingScale(), learned, spec.positionOffset());
-        output = w.output() == null ? new Linear(tokens, null) : place.linear(w.output());
+        output = w.output() == null ? new Linear(tokens, null) : head.linear(w.output());
         norm = place.norm(w.norm());
         layers = new ArrayList<>();
         for (int l = 0; l < w.layers().size(); l++) {

@@ -10,7 +10,7 @@ import org.jspecify.annotations.Nullable;
  * @param isa     instruction set that native kernels are capped at ({@code avx2}, {@code avx512}, {@code avx512bf16}, {@code amx}), or null for the
  *                best
  * @param strict  whether a fallback to a slower tier is an error
- * @param backend provider by name ({@code cpu}, {@code cuda}, ...) whose tiers alone are looked at, or null for all
+ * @param backend provider by name ({@code cpu}, {@code cuda}, {@code opencl}) whose tiers alone are looked at, or null for all
  */
 public record OpsOptions(int threads, @Nullable String kernels, @Nullable String isa, boolean strict, @Nullable String backend) {
     public static final OpsOptions DEFAULT = new OpsOptions(0, null, false);

@@ -146,6 +146,11 @@ public record Format(String name, Kind kind, int group, int bytes, int bits, boo
         return bytes == 0;
     }
 
+    /** Whether a dense matrix that is packed in it loses values to zero: {@link Tensor#as} prunes. */
+    public boolean prunes() {
+        return kind == Kind.SPARSE;
+    }
+
     /** Whether the last block of a row may be partly filled, with zeros after its values; else rows are whole blocks. */
     public boolean pads() {
         return kind == Kind.SPARSE;

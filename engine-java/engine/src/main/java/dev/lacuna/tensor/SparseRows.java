@@ -76,6 +76,20 @@ record SparseRows(Format format) implements Codec {
         return row;
     }
 
+    /** Bytes of a row at most where rows differ in length and {@link #DENSITY} of it is kept. */
+    long mostBytes(int cols) {
+        long blocks = format.blocks(cols);
+        long words = blocks * (format.group() / WORD);
+        long kept = kept(cols, DENSITY);
+        // the nibbles of each 64 values begin at a byte
+        long values = format.bits() == 8 ? kept : Math.min(kept, (kept + words) / 2);
+        return format.rowHeader() + blocks * runHeader() + words * Long.BYTES + values;
+    }
+
+    private static int kept(int n, double density) {
+        return (int) Math.round(density * n);
+    }
+
     /** Packs whole groups, of which the first {@code values} values are no padding. */
     private byte[] packWhole(float[] from, int values, double density) {
         int n = from.length;
@@ -150,7 +164,7 @@ record SparseRows(Format format) implements Codec {
 
     /** The largest magnitudes, ties to the first. */
     private static boolean[] largest(float[] from, int n, double density) {
-        int keep = (int) Math.round(density * n);
+        int keep = kept(n, density);
         float[] magnitudes = new float[n];
         for (int i = 0; i < n; i++) magnitudes[i] = Math.abs(from[i]);
         float[] sorted = magnitudes.clone();

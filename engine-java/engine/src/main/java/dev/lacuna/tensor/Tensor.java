@@ -123,6 +123,18 @@ public record Tensor(String name, Format format, int rows, int cols, MemorySegme
         return to.variable() ? as(to, SparseRows.DENSITY, memory) : fixed(to, memory);
     }
 
+    /**
+     * Bytes that {@link #as(Format, SegmentAllocator)} packs; of formats whose rows differ in length the most, since zeros among what is kept are not
+     * stored.
+     *
+     * @throws IllegalArgumentException if a row is not a whole number of the format's groups
+     */
+    public long bytesAs(Format to) {
+        if (to.equals(format)) return data.byteSize();
+        if (!to.variable()) return to.bytes(rows, cols);
+        return Math.addExact(table(rows), Math.multiplyExact((long) rows, ((SparseRows) Codec.of(to)).mostBytes(cols)));
+    }
+
     private Tensor fixed(Format to, SegmentAllocator memory) {
         Codec codec = Codec.of(to);
         long written = to.rowBytes(cols);

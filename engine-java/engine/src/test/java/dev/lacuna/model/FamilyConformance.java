@@ -168,7 +168,8 @@ public abstract class FamilyConformance {
             ModelSpec read = Decoder.spec(file);
             ModelSpec spec = change.spec.apply(read);
             Weights weights = change.weights.apply(Families.of(reading).weights(reading, read));
-            Decoder decoder = new Decoder(spec, weights, ops, positions, InputPolicy.F32, UnaryOperator.identity());
+            Decoder decoder = new Decoder(spec, weights, ops, positions, InputPolicy.F32, UnaryOperator.identity(),
+                    UnaryOperator.identity());
             try (KvPool kv = ops.kv(spec.kv(KvType.F32), blocks + 1); ForwardPass pass = decoder.pass(limits, kv)) {
                 return use.with(pass, new Batch(limits), IntStream.rangeClosed(1, blocks).map(b -> blocks + 1 - b).toArray());
             }

@@ -16,15 +16,15 @@ import jdk.incubator.vector.VectorOperators;
 
 /**
  * Packed weights times one row of floats, without a detour through memory: the same values in the same order as {@link VectorUnpack} and
- * {@link VectorDots}, so that a row gives the same bits however many rows its step has. One weight row at a time: two or four together, which share the
- * loads of the inputs, are slower in compiled code.
+ * {@link VectorDots}, so that a row gives the same bits however many rows its step has. One weight row at a time, except I8_ROW: of formats in blocks two
+ * or four together, which share the loads of the inputs, are slower in compiled code.
  */
 final class VectorDirect {
     private VectorDirect() {}
 
     static boolean has(Format format) {
         return switch (format.name()) {
-            case "Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K" -> true;
+            case "I8_ROW", "Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K" -> true;
             default -> format.kind() == Format.Kind.INTEGER && format.zeroPoint();
         };
     }
@@ -32,7 +32,13 @@ final class VectorDirect {
     static void rows(Format format, MemorySegment w, int from, int to, int cols, float[] x, int xAt, float[] out, int outAt,
             float[] lanes) {
         long size = format.rowBytes(cols);
-        for (int o = from; o < to; o++) {
+        int o = from;
+        if (format.equals(Format.I8_ROW)) {
+            for (; o + 4 <= to; o += 4) four(w, o * size, size, cols, x, xAt, out, outAt + o - from, lanes);
+            for (; o < to; o++) out[outAt + o - from] = Lanes.total(row(w, o * size, cols, x, xAt, lanes), lanes);
+            return;
+        }
+        for (; o < to; o++) {
             FloatVector sum = switch (format.name()) {
                 case "Q8_0" -> q8(w, o * size, cols, x, xAt);
                 case "Q4_0" -> q4(w, o * size, cols, x, xAt);
@@ -47,6 +53,52 @@ final class VectorDirect {
 
     private static FloatVector input(float[] x, int at) {
         return FloatVector.fromArray(F, x, at);
+    }
+
+    /**
+     * Four rows of I8_ROW. A row's sum is a chain of multiply-adds, each of which waits for the one before: four chains keep the units busy, and four
+     * streams the memory.
+     */
+    private static void four(MemorySegment w, long at, long size, int cols, float[] x, int xAt, float[] out, int outAt, float[] lanes) {
+        long a = at + Float.BYTES, b = a + size, c = b + size, d = c + size;
+        float ad = w.get(PlainUnpack.FLOAT, at), bd = w.get(PlainUnpack.FLOAT, at + size);
+        float cd = w.get(PlainUnpack.FLOAT, at + 2 * size), dd = w.get(PlainUnpack.FLOAT, at + 3 * size);
+        FloatVector p = FloatVector.zero(F), q = p, r = p, s = p;
+        int whole = cols / N * N;
+        for (int i = 0; i < whole; i += N) {
+            FloatVector v = input(x, xAt + i);
+            p = floats(signed(w, a + i)).mul(ad).fma(v, p);
+            q = floats(signed(w, b + i)).mul(bd).fma(v, q);
+            r = floats(signed(w, c + i)).mul(cd).fma(v, r);
+            s = floats(signed(w, d + i)).mul(dd).fma(v, s);
+        }
+        if (whole < cols) {
+            FloatVector v = input(x, xAt + whole);
+            p = some(w, a + whole, cols - whole, ad, lanes).fma(v, p);
+            q = some(w, b + whole, cols - whole, bd, lanes).fma(v, q);
+            r = some(w, c + whole, cols - whole, cd, lanes).fma(v, r);
+            s = some(w, d + whole, cols - whole, dd, lanes).fma(v, s);
+        }
+        out[outAt] = Lanes.total(p, lanes);
+        out[outAt + 1] = Lanes.total(q, lanes);
+        out[outAt + 2] = Lanes.total(r, lanes);
+        out[outAt + 3] = Lanes.total(s, lanes);
+    }
+
+    /** A row of I8_ROW. */
+    private static FloatVector row(MemorySegment w, long at, int cols, float[] x, int xAt, float[] lanes) {
+        float d = w.get(PlainUnpack.FLOAT, at);
+        FloatVector sum = FloatVector.zero(F);
+        int whole = cols / N * N;
+        for (int i = 0; i < whole; i += N) sum = floats(signed(w, at + Float.BYTES + i)).mul(d).fma(input(x, xAt + i), sum);
+        if (whole == cols) return sum;
+        return some(w, at + Float.BYTES + whole, cols - whole, d, lanes).fma(input(x, xAt + whole), sum);
+    }
+
+    /** The last values of a row, fewer than a register holds, and zeros: behind them another row begins, or nothing. */
+    private static FloatVector some(MemorySegment w, long at, int n, float d, float[] lanes) {
+        for (int i = 0; i < N; i++) lanes[i] = i < n ? d * w.get(ValueLayout.JAVA_BYTE, at + i) : 0;
+        return FloatVector.fromArray(F, lanes, 0);
     }
 
     /** I8_GROUP. */

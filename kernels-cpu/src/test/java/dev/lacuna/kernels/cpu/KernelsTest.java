@@ -19,6 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The loops of both tiers by themselves. */
 class KernelsTest {
@@ -124,6 +125,29 @@ class KernelsTest {
                 if (!kernels.hasDirect(format)) continue;
                 kernels.direct(format, all.data(), 0, outs, cols, x, r * cols, alone, 0, lanes);
                 assertArrayEquals(expected, alone, AGAIN);
+            }
+        }
+    }
+
+    /** Bytes with a scale a row come in rows of any length and number; the last ends where the memory does. */
+    @ParameterizedTest
+    @ValueSource(ints = {1, 5, 31, 64, 573})
+    void rowsOfBytesHaveAnyLength(int cols) {
+        VectorKernels kernels = new VectorKernels();
+        int outs = 7;
+        int padded = Kernels.padded(cols);
+        try (Arena arena = Arena.ofConfined()) {
+            Tensor all = packed(Format.I8_ROW, outs, cols, arena);
+            float[] w = new float[(outs + 1) * padded];
+            for (int o = 0; o < outs; o++) kernels.unpack(Format.I8_ROW, all.data(), all.offset(o), cols, w, o * padded);
+            float[] x = Arrays.copyOf(gaussian(cols), padded);
+            float[] lanes = new float[Kernels.LANES];
+            float[] expected = new float[outs + 1];
+            kernels.dots(w, outs, x, 0, 1, padded, expected, 0, outs + 1, lanes);
+            for (int from = 0; from < outs; from++) {
+                float[] some = new float[outs - from];
+                kernels.direct(Format.I8_ROW, all.data(), from, outs, cols, x, 0, some, 0, lanes);
+                assertArrayEquals(Arrays.copyOfRange(expected, from, outs), some, "rows from " + from);
             }
         }
     }
