@@ -86,7 +86,7 @@ sealed interface Agreement {
                         default -> max / levels;
                     };
                     double distance = Math.abs((double) actual[i] - expected[i]);
-                    double rounding = levels == 0 ? 0 : 4e-6 * Math.max(max, term);
+                    double rounding = (levels == 0 ? 2e-7 : 4e-6) * Math.max(max, term);
                     if (distance > rounding) off++;
                     if (distance > step + rounding) fail(what + "[" + i + "] is " + actual[i] + ", more than one code from " + expected[i]);
                 }
