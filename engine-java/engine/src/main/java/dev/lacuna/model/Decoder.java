@@ -142,7 +142,7 @@ public final class Decoder {
     }
 
     private static long bytes(Tensor t, @Nullable Format to) {
-        if (to == null || t.cols() % to.group() != 0 && !to.pads()) return t.bytesAs(t.format());
+        if (to == null || (t.cols() % to.group() != 0 && !to.pads())) return t.bytesAs(t.format());
         return t.bytesAs(to);
     }
 
