@@ -56,13 +56,14 @@ template <class F> __device__ __forceinline__ float dot_codes(const Block& b, co
 enum Inputs { IN_F32, IN_I8, IN_BF16 };
 
 /** Adds an item's products with the columns from col on of up to N rows, given by where they begin. With
- * bfloat16 inputs weights are rounded likewise, as what they stand for: a row's scale included. */
+ * bfloat16 inputs weights are rounded likewise, as what they stand for: a row's scale included. ld: the inputs of a row. */
 template <class F, int IN, int N>
-__device__ __forceinline__ void dot_item(const typename F::Part* p, const void* x, const BlockScale* xs, const int* rows, int m, int col, float rowScale,
-                                         float* sum) {
+__device__ __forceinline__ void dot_item(const typename F::Part* p, const void* x, const BlockScale* xs, const int* rows, int m, int col, int ld,
+                                         float rowScale, float* sum) {
 #pragma unroll
     for (int s = 0; s < F::SUBS; s++) {
         int at = col + s * F::SUB;
+        if (F::PADS && at >= ld) break; // the next row's input
         if constexpr (IN == IN_I8) {
             Block b;
             F::unpack(p[s], s, b);
