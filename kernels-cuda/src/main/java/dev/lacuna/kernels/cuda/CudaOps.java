@@ -111,6 +111,7 @@ final class CudaOps implements Ops {
     @Override
     public List<Weight> place(List<Tensor> tensors, InputPolicy policy, Set<Use> uses) {
         device.enter();
+        requireInputs(policy, tensors.getFirst().name());
         for (Tensor t : tensors) requireKernels(t, policy, uses);
         List<Weight> placed = new ArrayList<>();
         for (Tensor t : tensors) placed.add(place(t, policy, uses));
@@ -134,12 +135,15 @@ final class CudaOps implements Ops {
         return input.equals(Input.F32) || input.equals(Input.I8);
     }
 
-    /** @throws UnsupportedKernelException if an activation is to be packed as no kernel reads it */
-    static void requireInputs(InputPolicy policy, int cols) {
+    /**
+     * @param what is read or multiplied so, in words that an error can begin with
+     * @throws UnsupportedKernelException if no kernel reads such inputs
+     */
+    static void requireInputs(InputPolicy policy, String what) {
         for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
             if (takes(input)) continue;
-            throw new UnsupportedKernelException("an activation of " + cols + " columns is to be packed as " + input
-                    + ": the CUDA kernels read " + Stream.of(Input.F32, Input.BF16, Input.I8).filter(CudaOps::takes).toList()
+            throw new UnsupportedKernelException(what + ": no CUDA kernel reads inputs in " + input + ", they read "
+                    + Stream.of(Input.F32, Input.BF16, Input.I8).filter(CudaOps::takes).toList()
                     + "; use --activations f32 or i8, or other kernels (--backend cpu)");
         }
     }
