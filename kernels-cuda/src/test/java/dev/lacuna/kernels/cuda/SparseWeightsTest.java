@@ -120,8 +120,10 @@ class SparseWeightsTest {
 
         public static void main(String[] args) {
             try (Arena arena = Arena.ofShared(); Ops ops = CudaTier.open()) {
-                Weight w = ops.place(List.of(tensor(Format.I8_24, 66, 99, arena)), InputPolicy.I8, EnumSet.of(Use.PRODUCT)).getFirst();
-                System.out.println("bits " + Arrays.hashCode(product(ops, w, ROWS)));
+                for (Format f : twoOfFour().toList()) {
+                    Weight w = ops.place(List.of(tensor(f, 66, 99, arena)), InputPolicy.I8, EnumSet.of(Use.PRODUCT)).getFirst();
+                    System.out.println("bits " + Arrays.hashCode(product(ops, w, ROWS)));
+                }
                 for (Decision d : ops.decisions()) System.out.println(d.op() + ": " + d.kernel() + ": " + d.reason());
             }
         }
@@ -147,6 +149,7 @@ class SparseWeightsTest {
         String first = onDriver("12050");
         assertTrue(first.contains("product, more rows: cuda, gemm_sparse_I8_24_I8: 2:4 on sparse tensor cores"), first);
         // integer sums are exact, and both add the blocks of 32 in the same order
+        assertEquals(3, old.lines().filter(l -> l.startsWith("bits")).count());
         assertEquals(old.lines().filter(l -> l.startsWith("bits")).toList(), first.lines().filter(l -> l.startsWith("bits")).toList());
     }
 
