@@ -109,7 +109,8 @@ public abstract class SessionConformance {
         Path path = new TinyLlama().layers(new int[]{4, 2, 4}, new int[]{2, 1, 4}, new int[]{96, 32, 64})
                 .format(encoded ? Format.F32 : c.format).write(folder, 3);
         try (Arena arena = Arena.ofShared();
-                ModelFile file = ModelFile.open(path); CheckedOps ops = Backends.find().open(new OpsOptions(threads, kernels(), false))) {
+                ModelFile file = ModelFile.open(path);
+                CheckedOps ops = Backends.find().open(new OpsOptions(threads, kernels(), false))) {
             ModelSpec spec = Decoder.spec(file);
             Decoder decoder = Decoder.place(file, spec, ops, 256, c.input,
                     encoded ? t -> t.as(c.format, arena) : UnaryOperator.identity());

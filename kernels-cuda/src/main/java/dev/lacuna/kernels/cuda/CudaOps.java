@@ -490,7 +490,8 @@ final class CudaOps implements Ops {
         int rows = batch.rows();
         int outs = weight.rows();
         String name = tiles ? weight.tiles() : "gemv_" + weight.format() + "_" + code(weight.policy().of(rows)) + "_" + count(n);
-        Launch l = launch(weight.module(name), name).at(x.input(rows)).at(x.inputScales(rows)).at(weight.address()).at(CudaValues.of(w.bias()))
+        Launch l = launch(weight.module(name), name).at(x.input(rows)).at(x.inputScales(rows)).at(weight.address())
+                .at(CudaValues.of(w.bias()))
                 .at(0).at(y).at(rowOf).number(n).number(outs).number(weight.cols()).real(softCap);
         if (tiles) l.grid(Sizes.ceil(outs, TILE), Sizes.ceil(n, TILE), 1, 128);
         else

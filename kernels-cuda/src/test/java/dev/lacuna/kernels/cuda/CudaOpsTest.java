@@ -175,7 +175,8 @@ class CudaOpsTest {
             InputPolicy policy = new InputPolicy(new Input.I8(few), new Input.I8(many));
             long before = room.bytes();
             UnsupportedKernelException e = assertThrows(UnsupportedKernelException.class, () -> room.act(64, policy));
-            for (String part : List.of("64 columns: no CUDA kernel reads inputs in " + named + ",", "I8/32", "--activations", "--backend cpu")) {
+            for (String part : List.of("64 columns: no CUDA kernel reads inputs in " + named + ",", "I8/32", "--activations",
+                    "--backend cpu")) {
                 assertTrue(e.getMessage().contains(part), e.getMessage());
             }
             assertEquals(before, room.bytes());
