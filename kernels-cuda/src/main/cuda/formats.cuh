@@ -512,6 +512,22 @@ template <int G> struct F_I4_24 : Layout<G, G / 32, 4 + G / 8 + G / 4> {
 using F_I4_24_64 = F_I4_24<64>;
 using F_I4_24_128 = F_I4_24<128>;
 
+/** Sixteen kept bytes of 32 columns. */
+__device__ __forceinline__ uint4 kept(const F_I8_24::Part& p) { return p.v; }
+template <class P> __device__ __forceinline__ uint4 kept(const P& p) {
+    uint32_t q[4];
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        uint32_t v = i ? p.v.y : p.v.x, even = v & LOW, odd = v >> 4 & LOW;
+        q[2 * i] = __byte_perm(even, odd, 0x5140), q[2 * i + 1] = __byte_perm(even, odd, 0x7362);
+    }
+#pragma unroll
+    for (int i = 0; i < 4; i++) q[i] = ((q[i] | 0x80808080) - 0x08080808) ^ 0x80808080;
+    return {q[0], q[1], q[2], q[3]};
+}
+__device__ __forceinline__ float scale_of(const F_I8_24::Part&) { return 1.f; }
+template <class P> __device__ __forceinline__ float scale_of(const P& p) { return __uint_as_float(p.d); }
+
 // ---- what follows from them
 
 /** One sub of an item, for kernels that do not want the whole unit. */

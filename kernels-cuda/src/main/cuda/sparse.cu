@@ -23,22 +23,6 @@ union Tile {
     float out[TILE][OUT_LD];
 };
 
-/** Sixteen kept bytes of 32 columns. */
-__device__ __forceinline__ uint4 kept(const F_I8_24::Part& p) { return p.v; }
-template <class P> __device__ __forceinline__ uint4 kept(const P& p) {
-    uint32_t q[4];
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-        uint32_t v = i ? p.v.y : p.v.x, even = v & LOW, odd = v >> 4 & LOW;
-        q[2 * i] = __byte_perm(even, odd, 0x5140), q[2 * i + 1] = __byte_perm(even, odd, 0x7362);
-    }
-#pragma unroll
-    for (int i = 0; i < 4; i++) q[i] = ((q[i] | 0x80808080) - 0x08080808) ^ 0x80808080;
-    return {q[0], q[1], q[2], q[3]};
-}
-__device__ __forceinline__ float scale_of(const F_I8_24::Part&) { return 1.f; }
-template <class P> __device__ __forceinline__ float scale_of(const P& p) { return __uint_as_float(p.d); }
-
 template <class F, int BLOCK>
 __device__ __forceinline__ void gemm_sparse(const int8_t* x, const BlockScale* xs, const uint8_t* w, const float* bias, const float* add, float* y,
                                             const int* rowOf, int n, int outs, int cols, float softCap) {
