@@ -122,7 +122,7 @@ class SparseWeightsTest {
             try (Arena arena = Arena.ofShared(); Ops ops = CudaTier.open()) {
                 for (Format f : twoOfFour().toList()) {
                     Weight w = ops.place(List.of(tensor(f, 66, 99, arena)), InputPolicy.I8, EnumSet.of(Use.PRODUCT)).getFirst();
-                    System.out.println("bits " + Arrays.hashCode(product(ops, w, ROWS)));
+                    for (float v : product(ops, w, ROWS)) System.out.println("y " + v);
                 }
                 for (Decision d : ops.decisions()) System.out.println(d.op() + ": " + d.kernel() + ": " + d.reason());
             }
@@ -148,9 +148,21 @@ class SparseWeightsTest {
         assertTrue(old.contains("product, more rows: cuda, gemm_I8_24_I8: ") && old.contains("a driver for CUDA 12.5 or newer"), old);
         String first = onDriver("12050");
         assertTrue(first.contains("product, more rows: cuda, gemm_sparse_I8_24_I8: 2:4 on sparse tensor cores"), first);
-        // integer sums are exact, and both add the blocks of 32 in the same order
-        assertEquals(3, old.lines().filter(l -> l.startsWith("bits")).count());
-        assertEquals(old.lines().filter(l -> l.startsWith("bits")).toList(), first.lines().filter(l -> l.startsWith("bits")).toList());
+        double[] expected = products(old);
+        double[] actual = products(first);
+        assertEquals(3 * ROWS * 66, expected.length);
+        assertEquals(expected.length, actual.length);
+        double error = 0;
+        double power = 0;
+        for (int i = 0; i < expected.length; i++) {
+            error += Math.pow(expected[i] - actual[i], 2);
+            power += Math.pow(expected[i], 2);
+        }
+        assertTrue(power > 0 && error <= 1e-11 * power, "NMSE " + error / power);
+    }
+
+    private static double[] products(String said) {
+        return said.lines().filter(l -> l.startsWith("y ")).mapToDouble(l -> Double.parseDouble(l.substring(2))).toArray();
     }
 
     @ParameterizedTest
