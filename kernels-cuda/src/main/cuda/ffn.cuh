@@ -16,7 +16,7 @@ __device__ __forceinline__ void ffn(const void* x, const BlockScale* xs, const u
     for (int matrix = 0; matrix < 2; matrix++) {
         float sum[N] = {};
         if (panel * 16 < width) {
-            panel_sums<F, IN, N>((matrix ? wUp : wGate) + panel * panel_bytes<F, 16>(units), units, x, xs, rows, m, part, SPLITS, sum);
+            panel_sums<F, IN, N>((matrix ? wUp : wGate) + panel * panel_bytes<F, 16>(units), units, x, xs, rows, m, align32(cols), part, SPLITS, sum);
         }
         if (lane < 16) {
 #pragma unroll

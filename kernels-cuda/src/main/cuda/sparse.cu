@@ -6,13 +6,14 @@
 
 namespace {
 constexpr int STEP = 64, STAGES = 3;
+constexpr int META_LD = TILE + 16; // 16 rows of both halves are read at once: 32 banks
 constexpr int SUM_ZERO = 0x4b400000; // an integer added to 1.5 * 2^23 is a float without a conversion
 constexpr float SUM_BIAS = 12582912.f;
 
 struct __align__(16) Stages {
     int8_t x[STAGES][TILE * STEP];  // [row][piece of 16 ^ (row / 2 & 3)]
     int8_t w[2][2][TILE][16];       // kept bytes of 32 columns: [half][output]
-    uint32_t meta[2][2][TILE];
+    uint32_t meta[2][2][META_LD];
     float wScale[2][TILE];
     float xScale[2][2][TILE];
 };
@@ -22,28 +23,13 @@ union Tile {
     float out[TILE][OUT_LD];
 };
 
-/** Sixteen kept bytes of 32 columns. */
-__device__ __forceinline__ uint4 kept(const F_I8_24::Part& p) { return p.v; }
-template <class P> __device__ __forceinline__ uint4 kept(const P& p) {
-    uint32_t q[4];
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-        uint32_t v = i ? p.v.y : p.v.x, even = v & LOW, odd = v >> 4 & LOW;
-        q[2 * i] = __byte_perm(even, odd, 0x5140), q[2 * i + 1] = __byte_perm(even, odd, 0x7362);
-    }
-#pragma unroll
-    for (int i = 0; i < 4; i++) q[i] = ((q[i] | 0x80808080) - 0x08080808) ^ 0x80808080;
-    return {q[0], q[1], q[2], q[3]};
-}
-__device__ __forceinline__ float scale_of(const F_I8_24::Part&) { return 1.f; }
-template <class P> __device__ __forceinline__ float scale_of(const P& p) { return __uint_as_float(p.d); }
-
 template <class F, int BLOCK>
 __device__ __forceinline__ void gemm_sparse(const int8_t* x, const BlockScale* xs, const uint8_t* w, const float* bias, const float* add, float* y,
                                             const int* rowOf, int n, int outs, int cols, float softCap) {
     __shared__ Tile tile;
     Stages& stages = tile.stages;
-    int ld = align32(cols), steps = cols / STEP, tid = threadIdx.x, warp = tid >> 5, lane = tid & 31, row0 = blockIdx.y * TILE;
+    int ld = align32(cols), steps = ceil_div(ld, STEP), blocks = ceil_div(ld, BLOCK), row0 = blockIdx.y * TILE;
+    int tid = threadIdx.x, warp = tid >> 5, lane = tid & 31;
     auto source = [&](int r) { return row0 + r < n ? (rowOf ? rowOf[row0 + r] : row0 + r) : -1; };
     int copied[2] = {source(tid >> 2), source((tid >> 2) + 32)}, scaled = source(tid >> 1), half = tid >> 6;
     TileWeights<F> weights(w, outs, cols);
@@ -52,9 +38,9 @@ __device__ __forceinline__ void gemm_sparse(const int8_t* x, const BlockScale* x
         if (step < steps) {
 #pragma unroll
             for (int i = 0; i < 2; i++) {
-                int r = (tid >> 2) + 32 * i, piece = tid & 3;
-                bool on = copied[i] >= 0;
-                copy_async(stages.x[step % STAGES] + r * STEP + (piece ^ (r >> 1 & 3)) * 16, x + (on ? (i64) copied[i] * ld + step * STEP + piece * 16 : 0), on);
+                int r = (tid >> 2) + 32 * i, piece = tid & 3, col = step * STEP + piece * 16;
+                bool on = copied[i] >= 0 && col < ld;
+                copy_async(stages.x[step % STAGES] + r * STEP + (piece ^ (r >> 1 & 3)) * 16, x + (on ? (i64) copied[i] * ld + col : 0), on);
             }
         }
         copy_commit();
@@ -67,20 +53,21 @@ __device__ __forceinline__ void gemm_sparse(const int8_t* x, const BlockScale* x
         has = weights.load(loaded, step * STEP + half * 32);
         if (step & 1) return;
         int b = (step + (tid & 1)) * SCALES;
-        const BlockScale* from = xs + (i64) scaled * (ld / BLOCK) + b;
+        const BlockScale* from = xs + (i64) scaled * blocks + b;
         scale[0] = scale[SCALES - 1] = 0;
-        if (scaled < 0 || b >= steps * SCALES) return;
-        if (SCALES == 2) {
+        if (scaled < 0 || b >= blocks) return;
+        if (SCALES == 2 && !(blocks & 1)) {
             float4 both = *reinterpret_cast<const float4*>(from);
             scale[0] = both.x, scale[SCALES - 1] = both.z;
         } else {
             scale[0] = from->scale;
+            if (SCALES == 2 && b + 1 < blocks) scale[SCALES - 1] = from[1].scale;
         }
     };
     auto unpack = [&](int step) {
         int to = step & 1, r = tid & 63;
         *reinterpret_cast<uint4*>(stages.w[to][half][r]) = has ? kept(loaded) : uint4{0, 0, 0, 0};
-        // rows and columns that pad the matrix have no metadata: any that is legal will do
+        // rows that pad the matrix have no metadata: any that is legal will do
         stages.meta[to][half][r] = has && loaded.meta ? loaded.meta : 0x44444444;
         if (half == 0) stages.wScale[to][r] = has ? scale_of(loaded) : 0.f;
         if ((tid & 1) == to) {

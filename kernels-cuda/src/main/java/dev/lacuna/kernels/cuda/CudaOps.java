@@ -36,6 +36,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -110,6 +111,7 @@ final class CudaOps implements Ops {
     @Override
     public List<Weight> place(List<Tensor> tensors, InputPolicy policy, Set<Use> uses) {
         device.enter();
+        requireInputs(policy, tensors.getFirst().name());
         for (Tensor t : tensors) requireKernels(t, policy, uses);
         List<Weight> placed = new ArrayList<>();
         for (Tensor t : tensors) placed.add(place(t, policy, uses));
@@ -128,9 +130,32 @@ final class CudaOps implements Ops {
         };
     }
 
+    /** Whether there are kernels that read such inputs. */
+    private static boolean takes(Input input) {
+        return input.equals(Input.F32) || input.equals(Input.I8);
+    }
+
+    /**
+     * @param what is read or multiplied so, in words that an error can begin with
+     * @throws UnsupportedKernelException if no kernel reads such inputs
+     */
+    static void requireInputs(InputPolicy policy, String what) {
+        for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
+            if (takes(input)) continue;
+            throw new UnsupportedKernelException(what + ": no CUDA kernel reads inputs in " + input + ", they read "
+                    + Stream.of(Input.F32, Input.BF16, Input.I8).filter(CudaOps::takes).toList()
+                    + "; use --activations f32 or i8, or other kernels (--backend cpu)");
+        }
+    }
+
+    /** The kernel of many rows: two of each four weights have tensor cores of their own, which drivers know from CUDA 12.5 on. */
+    private String tiles(Format f, Input input) {
+        String sparse = "gemm_sparse_" + f + "_" + code(input);
+        return device.sparse() && modules.has(CudaWeight.SPARSE, sparse) ? sparse : "gemm_" + f + "_" + code(input);
+    }
+
     private boolean takes(Format f, Use use, Input input) {
-        // kernels of sparse rows take whole groups only, and are not placed yet (#7)
-        if (f.kind() == Format.Kind.SPARSE || !(input.equals(Input.F32) || input.equals(Input.I8))) return false;
+        if (!takes(input)) return false;
         return kernels(use, f, input).stream().allMatch(k -> modules.has(CudaWeight.module(f), k));
     }
 
@@ -171,8 +196,8 @@ final class CudaOps implements Ops {
                             .number(Math.toIntExact(from / rowBytes)).number(rows).number(t.cols()).number(panel)
                             .grid(Sizes.ceil((long) rows * units, THREADS), 1, 1, THREADS).go(device.stream());
                 });
-        decisions.placed(f, policy, uses);
-        return new CudaWeight(address, t.rows(), t.cols(), f, policy, bytes);
+        decisions.placed(f, policy, uses, i -> tiles(f, i));
+        return new CudaWeight(address, t.rows(), t.cols(), f, policy, tiles(f, policy.manyRows()), bytes);
     }
 
     @Override
@@ -463,10 +488,10 @@ final class CudaOps implements Ops {
     private void product(CudaAct x, Linear w, long y, long rowOf, int n, boolean tiles, float softCap) {
         CudaWeight weight = (CudaWeight) w.weight();
         int rows = batch.rows();
-        String of = weight.format() + "_" + code(weight.policy().of(rows));
         int outs = weight.rows();
-        String name = tiles ? "gemm_" + of : "gemv_" + of + "_" + count(n);
-        Launch l = launch(weight.module(), name).at(x.input(rows)).at(x.inputScales(rows)).at(weight.address()).at(CudaValues.of(w.bias()))
+        String name = tiles ? weight.tiles() : "gemv_" + weight.format() + "_" + code(weight.policy().of(rows)) + "_" + count(n);
+        Launch l = launch(weight.module(name), name).at(x.input(rows)).at(x.inputScales(rows)).at(weight.address())
+                .at(CudaValues.of(w.bias()))
                 .at(0).at(y).at(rowOf).number(n).number(outs).number(weight.cols()).real(softCap);
         if (tiles) l.grid(Sizes.ceil(outs, TILE), Sizes.ceil(n, TILE), 1, 128);
         else

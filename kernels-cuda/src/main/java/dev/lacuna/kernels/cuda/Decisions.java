@@ -9,6 +9,7 @@ import dev.lacuna.tensor.Format;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Function;
 
 /** Which kernel runs what, and why. */
 final class Decisions {
@@ -21,7 +22,8 @@ final class Decisions {
         add("topK", "F32", "argmax, top_k", "only ids leave the device");
     }
 
-    void placed(Format format, InputPolicy policy, Set<Use> uses) {
+    /** @param tiles the kernel of products with many rows of an input */
+    void placed(Format format, InputPolicy policy, Set<Use> uses, Function<Input, String> tiles) {
         if (uses.contains(Use.EMBED)) add("embed", format.name(), "embed_" + format, "rows are looked up in the panels");
         if (uses.contains(Use.COLUMNS)) add("columns", format.name(), "columns_" + format, "chosen rows, each one run of bytes");
         if (uses.contains(Use.ROWS)) {
@@ -35,9 +37,17 @@ final class Decisions {
             String of = format + "_" + (input instanceof Input.I8 ? "I8" : "F32");
             String on = format + " x " + input;
             add("product, up to " + InputPolicy.FEW + " rows", on, "gemv_" + of, "each byte of the weight is read once");
-            add("product, more rows", on, "gemm_" + of, "tiles of 64 rows x 64 outputs");
+            String kernel = tiles.apply(input);
+            add("product, more rows", on, kernel, kernel.equals("gemm_" + of) ? dense(format, input) : "2:4 on sparse tensor cores");
             add("logits", on, "gemv_" + of, "the same bits in every step");
         }
+    }
+
+    private static String dense(Format format, Input input) {
+        return "tiles of 64 rows x 64 outputs"
+                + (format.kind() == Format.Kind.SPARSE && input instanceof Input.I8
+                        ? "; sparse tensor cores need a driver for CUDA 12.5 or newer"
+                        : "");
     }
 
     void cache(KvType type) {

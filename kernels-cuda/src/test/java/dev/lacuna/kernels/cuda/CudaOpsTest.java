@@ -16,6 +16,7 @@ import dev.lacuna.ops.Backends;
 import dev.lacuna.ops.Batch;
 import dev.lacuna.ops.CheckedOps;
 import dev.lacuna.ops.DeviceMemoryException;
+import dev.lacuna.ops.Input;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.KvPool;
 import dev.lacuna.ops.KvSpec;
@@ -36,6 +37,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** What the backend is beyond its kernels: captured steps, memory that is refused or freed, what happens to bad use. */
 class CudaOpsTest {
@@ -161,6 +164,22 @@ class CudaOpsTest {
             UnsupportedKernelException e = assertThrows(UnsupportedKernelException.class,
                     () -> ops.kv(new KvSpec(new int[]{1}, 512, KvType.F16), 3));
             assertTrue(e.getMessage().contains("512") && e.getMessage().contains("--backend cpu"), e.getMessage());
+        }
+    }
+
+    /** Before anything is placed, and before an operation would read floats where there are none. */
+    @ParameterizedTest
+    @CsvSource({"64, 64, I8/64", "32, 128, I8/128", "0, 32, I8/row"})
+    void inputsThatNoKernelReadsAreRefused(int few, int many, String named) {
+        try (CudaOps ops = (CudaOps) CudaTier.open(); Workspace room = ops.workspace(LIMITS)) {
+            InputPolicy policy = new InputPolicy(new Input.I8(few), new Input.I8(many));
+            long before = room.bytes();
+            UnsupportedKernelException e = assertThrows(UnsupportedKernelException.class, () -> room.act(64, policy));
+            for (String part : List.of("64 columns: no CUDA kernel reads inputs in " + named + ",", "I8/32", "--activations",
+                    "--backend cpu")) {
+                assertTrue(e.getMessage().contains(part), e.getMessage());
+            }
+            assertEquals(before, room.bytes());
         }
     }
 
