@@ -468,7 +468,8 @@ final class CudaOps implements Ops {
         String name = tiles ? "gemm_" + of : "gemv_" + of + "_" + count(n);
         Launch l = launch(weight.module(), name).at(x.input(rows)).at(x.inputScales(rows)).at(weight.address()).at(CudaValues.of(w.bias()))
                 .at(0).at(y).at(rowOf).number(n).number(outs).number(weight.cols()).real(softCap);
-        if (tiles) l.grid(Sizes.ceil(outs, TILE), Sizes.ceil(n, TILE), 1, 128);
+        int rowsOfBlock = name.endsWith("_I8") ? 2 * TILE : TILE;
+        if (tiles) l.grid(Sizes.ceil(outs, TILE), Sizes.ceil(n, rowsOfBlock), 1, 128);
         else
             l.grid(Sizes.ceil(outs, Sizes.PANEL), Sizes.ceil(n, FEW), 1, THREADS);
     }
