@@ -25,6 +25,11 @@ union I8Tile {
     float out[I8_ROWS][PAIR_LD];
 };
 
+/** A number that code is made for. */
+template <int N> struct Number {
+    __device__ constexpr operator int() const { return N; }
+};
+
 template <class F> constexpr bool WIDE = F::BYTES > F::UNIT; // codes of eight bits cannot have their zero point subtracted in a byte
 template <class F> constexpr bool OFFSET = F::MIN || (F::ZERO && WIDE<F>);
 template <class F> constexpr bool SHORT_MIN = F::MIN && F::SUBS == 1; // 16 bits: a tf32 as it is
@@ -70,31 +75,31 @@ __device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, c
         copy_commit();
     };
     typename F::Part loaded;
-    bool has;
     // scales of four blocks, 32 bytes of a row, are read at once by two lanes, every second step
     int4 scales[2];
-    auto fetch = [&](int step) {
+    auto fetch = [&](int step, auto parity) {
         int block = step * I8_BLOCKS + part;
-        has = block < blocks && weights.load(loaded, block * 32);
-        if (step & 1) return;
-        int b = (step + (tid & 1)) * I8_BLOCKS;
+        if (block >= blocks || !weights.load(loaded, block * 32)) loaded = {}; // its scale is zero, or its codes
+        if constexpr (!parity) {
+            int b = (step + (tid & 1)) * I8_BLOCKS;
 #pragma unroll
-        for (int i = 0; i < 2; i++) {
-            scales[i] = {0, 0, 0, 0};
-            if (!scaled[i] || b >= blocks) continue;
-            if (blocks & 1) {
-                const int2* from = reinterpret_cast<const int2*>(scaled[i] + b);
-                int2 low = from[0], high = b + 1 < blocks ? from[1] : int2{0, 0};
-                scales[i] = {low.x, low.y, high.x, high.y};
-            } else {
-                scales[i] = *reinterpret_cast<const int4*>(scaled[i] + b);
+            for (int i = 0; i < 2; i++) {
+                scales[i] = {0, 0, 0, 0};
+                if (!scaled[i] || b >= blocks) continue;
+                if (blocks & 1) {
+                    const int2* from = reinterpret_cast<const int2*>(scaled[i] + b);
+                    int2 low = from[0], high = b + 1 < blocks ? from[1] : int2{0, 0};
+                    scales[i] = {low.x, low.y, high.x, high.y};
+                } else {
+                    scales[i] = *reinterpret_cast<const int4*>(scaled[i] + b);
+                }
             }
         }
     };
-    auto unpack = [&](int step) {
-        int buffer = step & 1, r = tid & 63;
-        Block b = {};
-        if (has) F::unpack(loaded, (step * I8_BLOCKS + part) % F::SUBS, b);
+    auto unpack = [&](int step, auto buffer) {
+        int r = tid & 63;
+        Block b;
+        F::unpack(loaded, (step * I8_BLOCKS + part) % F::SUBS, b);
         if (F::ZERO && !WIDE<F>) {
             uint32_t zero = b.zero * 0x01010101u;
 #pragma unroll
@@ -107,15 +112,16 @@ __device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, c
         *reinterpret_cast<uint4*>(stages.w[buffer][2 * part + 1][r]) = {b.q[4], b.q[5], b.q[6], b.q[7]};
         if (!F::ROW_SCALE) stages.wScale[buffer][part][r] = {b.scale, F::HALVES ? b.scale1 : -SUM_BIAS * b.scale};
         if (OFFSET<F>) stages.wMin[step * I8_BLOCKS % I8_RING + part][r] = b.min;
-        if (step & 1) return;
+        if constexpr (!buffer) {
 #pragma unroll
-        for (int i = 0; i < 2; i++) {
-            int row = (tid >> 1) + 64 * i, slot = (step + (tid & 1)) * I8_BLOCKS % I8_RING;
-            float first = __int_as_float(scales[i].x), next = __int_as_float(scales[i].z);
-            stages.xScale[step >> 1 & 1][tid & 1][row] = {first, next};
-            if (OFFSET<F>) {
-                stages.xSum[slot][row] = first * (float) scales[i].y;
-                stages.xSum[slot + 1][row] = next * (float) scales[i].w;
+            for (int i = 0; i < 2; i++) {
+                int row = (tid >> 1) + 64 * i, slot = (step + (tid & 1)) * I8_BLOCKS % I8_RING;
+                float first = __int_as_float(scales[i].x), next = __int_as_float(scales[i].z);
+                stages.xScale[step >> 1 & 1][tid & 1][row] = {first, next};
+                if (OFFSET<F>) {
+                    stages.xSum[slot][row] = first * (float) scales[i].y;
+                    stages.xSum[slot + 1][row] = next * (float) scales[i].w;
+                }
             }
         }
     };
@@ -125,9 +131,10 @@ __device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, c
     int mRow = (warp & 1) * 16, nRow = (warp >> 1) * 32, g = lane >> 2, t = lane & 3;
     const int8_t* aFrom = stages.x[0] + (mRow + (lane & 15)) * I8_STEP;
     int swizzle = (lane & 15) >> 1 & 3;
-    auto compute = [&](int step, int stage) {
-        int buffer = step & 1;
-        const float2(*xScale)[I8_ROWS + 8] = &stages.xScale[step >> 1 & 1][step & 1];
+    // numbers that the compiler knows, or knows to be the same, would be set again before each mma
+    const int zero[4] = {SUM_ZERO | n >> 31, SUM_ZERO | outs >> 31, SUM_ZERO | cols >> 31, SUM_ZERO | (n & outs) >> 31};
+    auto compute = [&](int step, int stage, auto buffer) {
+        const float2(*xScale)[I8_ROWS + 8] = &stages.xScale[step >> 1 & 1][buffer];
 #pragma unroll
         for (int block = 0; block < I8_BLOCKS; block++) {
             uint32_t b[4][2];
@@ -158,10 +165,10 @@ __device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, c
                     for (int c = 0; c < 4; c++) {
                         int d[4], e[4];
                         if (F::HALVES) {
-                            mma_bytes16(d, a[0], a[1], b[c][0], SUM_ZERO);
-                            mma_bytes16(e, a[2], a[3], b[c][1], SUM_ZERO);
+                            mma_bytes16(d, a[0], a[1], b[c][0], zero);
+                            mma_bytes16(e, a[2], a[3], b[c][1], zero);
                         } else {
-                            mma_bytes(d, a, b[c][0], b[c][1], SUM_ZERO);
+                            mma_bytes(d, a, b[c][0], b[c][1], zero);
                         }
 #pragma unroll
                         for (int i = 0; i < 4; i++) {
@@ -210,22 +217,26 @@ __device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, c
         }
     };
 
-    copy_x(0, 0);
-    copy_x(1, 1);
-    fetch(0);
-    int stage = 0, copying = 2;
+    int stage = 0;
     constexpr int ROUND = I8_RING / I8_BLOCKS;
-    for (int step = 0; step < steps; step++) {
+    auto advance = [&](int step, auto parity) {
         if (OFFSET<F> && step && step % ROUND == 0) __syncthreads(); // the ring is read
-        unpack(step);
+        unpack(step, parity);
         copy_wait<1>();
         __syncthreads();
-        if (step + 1 < steps) fetch(step + 1);
-        copy_x(step + 2, copying);
-        compute(step, stage);
-        if (OFFSET<F> && (step % ROUND == ROUND - 1 || step == steps - 1)) offsets((step % ROUND + 1) * I8_BLOCKS);
+        if (step + 1 < steps) fetch(step + 1, Number<1 - parity>());
+        copy_x(step + 2, stage == 0 ? 2 : stage - 1);
+        compute(step, stage, parity);
+        if (OFFSET<F> && (parity && step % ROUND == ROUND - 1 || step == steps - 1)) offsets((step % ROUND + 1) * I8_BLOCKS);
         stage = stage == I8_STAGES - 1 ? 0 : stage + 1;
-        copying = copying == I8_STAGES - 1 ? 0 : copying + 1;
+    };
+    copy_x(0, 0);
+    copy_x(1, 1);
+    fetch(0, Number<0>());
+#pragma unroll 1
+    for (int step = 0; step < steps; step += 2) {
+        advance(step, Number<0>());
+        if (step + 1 < steps) advance(step + 1, Number<1>());
     }
     __syncthreads();
 #pragma unroll
