@@ -11,8 +11,9 @@ template <class F> struct TileWeights {
     const uint8_t* panel; // this thread's
     int items, row, blocks;
 
-    __device__ __forceinline__ TileWeights(const uint8_t* w, int outs, int cols) {
-        int units = units_of<F>(cols), out = blockIdx.x * TILE + (threadIdx.x & 63);
+    __device__ __forceinline__ TileWeights(const uint8_t* w, int outs, int cols) : TileWeights(w, outs, cols, blockIdx.x * TILE + (threadIdx.x & 63)) {}
+    __device__ __forceinline__ TileWeights(const uint8_t* w, int outs, int cols, int out) {
+        int units = units_of<F>(cols);
         items = units * 16;
         row = out & 15;
         panel = w + (out >> 4) * panel_bytes<F, 16>(units);

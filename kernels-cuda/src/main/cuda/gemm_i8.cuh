@@ -34,10 +34,10 @@ template <class F> constexpr bool WIDE = F::BYTES > F::UNIT; // codes of eight b
 template <class F> constexpr bool OFFSET = F::MIN || (F::ZERO && WIDE<F>);
 template <class F> constexpr bool SHORT_MIN = F::MIN && F::SUBS == 1; // 16 bits: a tf32 as it is
 
+/** Sums of a tile, in shared memory at the end: [row][output]. */
 template <class F>
-__device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, const uint8_t* w, const float* bias, const float* add, float* y,
-                                        const int* rowOf, int n, int outs, int cols, float softCap) {
-    __shared__ I8Tile tile;
+__device__ __forceinline__ void sum_tile(I8Tile& tile, const int8_t* x, const BlockScale* xs, const TileWeights<F>& weights, const int* rowOf, int n,
+                                         int cols) {
     I8Stages& stages = tile.stages;
     int ld = align32(cols), blocks = ld / 32, steps = ceil_div(ld, I8_STEP), tid = threadIdx.x, warp = tid >> 5, lane = tid & 31;
     int row0 = blockIdx.y * I8_ROWS;
@@ -62,7 +62,6 @@ __device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, c
     }
     int8_t* to = stages.x[0] + (tid >> 2) * I8_STEP + (piece ^ (tid >> 3 & 3)) * 16;
     int part = tid >> 6; // which block of a step
-    TileWeights<F> weights(w, outs, cols);
 
     auto copy_x = [&](int step, int stage) {
         if (step < steps) {
@@ -132,7 +131,7 @@ __device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, c
     const int8_t* aFrom = stages.x[0] + (mRow + (lane & 15)) * I8_STEP;
     int swizzle = (lane & 15) >> 1 & 3;
     // numbers that the compiler knows, or knows to be the same, would be set again before each mma
-    const int zero[4] = {SUM_ZERO | n >> 31, SUM_ZERO | outs >> 31, SUM_ZERO | cols >> 31, SUM_ZERO | (n & outs) >> 31};
+    const int zero[4] = {SUM_ZERO | n >> 31, SUM_ZERO | cols >> 31, SUM_ZERO | (n & cols) >> 31, SUM_ZERO | (n | cols) >> 31};
     auto compute = [&](int step, int stage, auto buffer) {
         const float2(*xScale)[I8_ROWS + 8] = &stages.xScale[step >> 1 & 1][buffer];
 #pragma unroll
@@ -248,5 +247,48 @@ __device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, c
             *reinterpret_cast<float2*>(&tile.out[row + 8][col]) = {sum[m][c][2], sum[m][c][3]};
         }
     }
+    __syncthreads();
+}
+
+template <class F>
+__device__ __forceinline__ void gemm_i8(const int8_t* x, const BlockScale* xs, const uint8_t* w, const float* bias, const float* add, float* y,
+                                        const int* rowOf, int n, int outs, int cols, float softCap) {
+    __shared__ I8Tile tile;
+    sum_tile<F>(tile, x, xs, TileWeights<F>(w, outs, cols), rowOf, n, cols);
     write_tile<F, F::ROW_SCALE, I8_ROWS>(tile.out, w, bias, add, y, n, outs, cols, softCap);
+}
+
+/** Gate and up projections of many rows, 32 outputs each, their product and its packing: what lies between them never leaves the chip. */
+template <class F>
+__device__ __forceinline__ void gemm_ffn(const int8_t* x, const BlockScale* xs, const uint8_t* wGate, const uint8_t* wUp, const float* bGate,
+                                         const float* bUp, float* out, int8_t* outQ, BlockScale* outS, int n, int width, int cols, int activation) {
+    constexpr int HALF = TILE / 2;
+    __shared__ I8Tile tile;
+    bool isUp = threadIdx.x & HALF;
+    sum_tile<F>(tile, x, xs, TileWeights<F>(isUp ? wUp : wGate, width, cols, blockIdx.x * HALF + threadIdx.x % HALF), nullptr, n, cols);
+    int units = units_of<F>(cols), ld = align32(width), col = (threadIdx.x & 7) * 4, to = blockIdx.x * HALF + col;
+    float scale[2][4], bias[2][4];
+#pragma unroll
+    for (int matrix = 0; matrix < 2; matrix++) {
+        const uint8_t* panel = (matrix ? wUp : wGate) + (to >> 4) * panel_bytes<F, 16>(units);
+        const float* b = matrix ? bUp : bGate;
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            scale[matrix][i] = F::ROW_SCALE && to + i < width ? row_scale<F>(panel, units * 16, (to & 15) + i) : 1.f;
+            bias[matrix][i] = b && to + i < width ? b[to + i] : 0.f;
+        }
+    }
+#pragma unroll 1
+    for (int r = threadIdx.x >> 3; r < I8_ROWS; r += GEMM_THREADS / 8) {
+        int row = blockIdx.y * I8_ROWS + r;
+        if (blockIdx.y * I8_ROWS + (r & ~3) >= n) break; // a warp's four rows
+        float4 g = *reinterpret_cast<float4*>(&tile.out[r][col]), u = *reinterpret_cast<float4*>(&tile.out[r][HALF + col]);
+        float gate[4] = {g.x, g.y, g.z, g.w}, up[4] = {u.x, u.y, u.z, u.w}, v[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            float a = activated(activation, gate[i] * scale[0][i] + bias[0][i]);
+            v[i] = to + i < width && row < n ? a * (up[i] * scale[1][i] + bias[1][i]) : 0.f;
+        }
+        put4({v[0], v[1], v[2], v[3]}, row < n, row, ld, to, out, outQ, outS);
+    }
 }

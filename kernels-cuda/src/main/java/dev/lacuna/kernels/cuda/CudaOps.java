@@ -595,7 +595,7 @@ final class CudaOps implements Ops {
     @Override
     public void ffn(Act x, Ffn w, Act gate, Act up, Act hidden, Act delta) {
         int rows = batch.rows();
-        if (rows > FEW || !(w instanceof Ffn.Gated g) || !fused(g, rows)) {
+        if (!(w instanceof Ffn.Gated g) || !fused(g, rows)) {
             Ops.super.ffn(x, w, gate, up, hidden, delta);
             return;
         }
@@ -605,7 +605,7 @@ final class CudaOps implements Ops {
         Launch l = launch(wg.module(), ffnKernel(wg, rows)).at(in.input(rows)).at(in.inputScales(rows)).at(wg.address()).at(wu.address())
                 .at(CudaValues.of(g.gate().bias())).at(CudaValues.of(g.up().bias()));
         ((CudaAct) hidden).output(l, rows).number(rows).number(wg.rows()).number(wg.cols()).number(code(g.activation()))
-                .grid(Sizes.ceil(wg.rows(), 32), 1, 1, THREADS);
+                .grid(Sizes.ceil(wg.rows(), 32), rows > FEW ? Sizes.ceil(rows, 2 * TILE) : 1, 1, rows > FEW ? 128 : THREADS);
         written(hidden);
         linear(hidden, g.down(), delta);
     }
@@ -616,7 +616,8 @@ final class CudaOps implements Ops {
     }
 
     private static String ffnKernel(CudaWeight gate, int rows) {
-        return "ffn_" + gate.format() + "_" + code(gate.policy().of(rows)) + "_" + count(rows);
+        String of = gate.format() + "_" + code(gate.policy().of(rows));
+        return rows > FEW ? "gemm_ffn_" + of : "ffn_" + of + "_" + count(rows);
     }
 
     // ---- transfers
