@@ -294,7 +294,8 @@ final class CostTable {
             double packing = rows * 2.0 * 2 * m.kvHeads * size;
             double table = rows * 4.0 * size;
             try (KvPool pool = ops.kv(new KvSpec(new int[]{kv}, size, KvType.F16), limits.kvBlocks() + 1)) {
-                run("QKV, rotation, append", weightBytes(outs, m.dim) + rows * (packedBytes(m.dim) + 4.0 * outs) + packing + table, PART, m.layers,
+                run("QKV, rotation, append", weightBytes(outs, m.dim) + rows * (packedBytes(m.dim) + 4.0 * outs) + packing + table, PART,
+                        m.layers,
                         (rows == 1 ? 1 : 3) * rows * packedBytes(m.dim) + table,
                         () -> ops.qkv(in, new Qkv(wq, wk, wv), null, rope, pool, 0, q, k, v));
                 Attention a = new Attention(IntStream.range(0, heads).map(h -> h * kv / heads).toArray(), size, 0.1f, 0, 0);
