@@ -75,4 +75,8 @@
 #define INTEGER_FORMAT(F) \
     FLOAT_FORMAT(F)       \
     PRODUCTS(F, I8, IN_I8) \
-    KERNEL(128) gemm_##F##_I8(PRODUCT_ARGUMENTS) { gemm_i8<F_##F>(static_cast<const int8_t*>(x), xs, w, bias, add, y, rowOf, n, outs, cols, softCap); }
+    KERNEL(128) gemm_##F##_I8(PRODUCT_ARGUMENTS) { gemm_i8<F_##F>(static_cast<const int8_t*>(x), xs, w, bias, add, y, rowOf, n, outs, cols, softCap); } \
+    KERNEL(128) gemm_ffn_##F##_I8(const void* x, const BlockScale* xs, const uint8_t* wGate, const uint8_t* wUp, const float* bGate, const float* bUp, \
+                                  float* out, int8_t* outQ, BlockScale* outS, int n, int width, int cols, int activation) { \
+        gemm_ffn<F_##F>(static_cast<const int8_t*>(x), xs, wGate, wUp, bGate, bUp, out, outQ, outS, n, width, cols, activation); \
+    }

@@ -493,7 +493,8 @@ final class CudaOps implements Ops {
         Launch l = launch(weight.module(name), name).at(x.input(rows)).at(x.inputScales(rows)).at(weight.address())
                 .at(CudaValues.of(w.bias()))
                 .at(0).at(y).at(rowOf).number(n).number(outs).number(weight.cols()).real(softCap);
-        if (tiles) l.grid(Sizes.ceil(outs, TILE), Sizes.ceil(n, TILE), 1, 128);
+        int rowsOfBlock = name.endsWith("_I8") ? 2 * TILE : TILE;
+        if (tiles) l.grid(Sizes.ceil(outs, TILE), Sizes.ceil(n, rowsOfBlock), 1, 128);
         else
             l.grid(Sizes.ceil(outs, Sizes.PANEL), Sizes.ceil(n, FEW), 1, THREADS);
     }
@@ -619,7 +620,7 @@ final class CudaOps implements Ops {
     @Override
     public void ffn(Act x, Ffn w, Act gate, Act up, Act hidden, Act delta) {
         int rows = batch.rows();
-        if (rows > FEW || !(w instanceof Ffn.Gated g) || !fused(g, rows)) {
+        if (!(w instanceof Ffn.Gated g) || !fused(g, rows)) {
             Ops.super.ffn(x, w, gate, up, hidden, delta);
             return;
         }
@@ -629,7 +630,7 @@ final class CudaOps implements Ops {
         Launch l = launch(wg.module(), ffnKernel(wg, rows)).at(in.input(rows)).at(in.inputScales(rows)).at(wg.address()).at(wu.address())
                 .at(CudaValues.of(g.gate().bias())).at(CudaValues.of(g.up().bias()));
         ((CudaAct) hidden).output(l, rows).number(rows).number(wg.rows()).number(wg.cols()).number(code(g.activation()))
-                .grid(Sizes.ceil(wg.rows(), 32), 1, 1, THREADS);
+                .grid(Sizes.ceil(wg.rows(), 32), rows > FEW ? Sizes.ceil(rows, 2 * TILE) : 1, 1, rows > FEW ? 128 : THREADS);
         written(hidden);
         linear(hidden, g.down(), delta);
     }
@@ -640,7 +641,8 @@ final class CudaOps implements Ops {
     }
 
     private static String ffnKernel(CudaWeight gate, int rows) {
-        return "ffn_" + gate.format() + "_" + code(gate.policy().of(rows)) + "_" + count(rows);
+        String of = gate.format() + "_" + code(gate.policy().of(rows));
+        return rows > FEW ? "gemm_ffn_" + of : "ffn_" + of + "_" + count(rows);
     }
 
     // ---- transfers
