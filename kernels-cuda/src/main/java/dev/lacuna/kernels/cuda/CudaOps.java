@@ -130,13 +130,14 @@ final class CudaOps implements Ops {
 
     private boolean takes(Format f, Use use, Input input) {
         // kernels of sparse rows take whole groups only, and are not placed yet (#7)
-        if (f.kind() == Format.Kind.SPARSE || !(input.equals(Input.F32) || input.equals(Input.I8))) return false;
+        if (f.kind() == Format.Kind.SPARSE) return false;
         return kernels(use, f, input).stream().allMatch(k -> modules.has(CudaWeight.module(f), k));
     }
 
     private void requireKernels(Tensor t, InputPolicy policy, Set<Use> uses) {
         for (Use use : uses) {
             for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
+                if (input instanceof Input.I8 i8) Packing.require(i8);
                 if (takes(t.format(), use, input)) continue;
                 List<Format> others = Format.ALL.stream().filter(o -> takes(o, use, input)).toList();
                 throw new UnsupportedKernelException(t.name() + " is " + t.format() + ": there is no CUDA kernel of " + t.format()
@@ -281,8 +282,13 @@ final class CudaOps implements Ops {
         calls("write").notes().add(() -> act.written(rows));
     }
 
-    private static String code(Input input) {
-        return input instanceof Input.I8 ? "I8" : "F32";
+    /** What of a kernel's name says in what its inputs come. */
+    static String code(Input input) {
+        return switch (input) {
+            case Input.F32 f32 -> "F32";
+            case Input.Bf16 bf16 -> "BF16";
+            case Input.I8 i8 -> "I8";
+        };
     }
 
     /** As the kernels number them. */
@@ -438,7 +444,7 @@ final class CudaOps implements Ops {
         int shared = (tile + TILE) * (size + 4) * Float.BYTES;
         HeadGroups.Group group = groups.of(a, pool.spec().kvHeads()[layer]);
         // a head that is no whole number of blocks cannot pack by itself
-        boolean apart = out.packs(rows) && a.headSize() % Sizes.BLOCK != 0;
+        boolean apart = out.of(rows).packed() && a.headSize() % Sizes.BLOCK != 0;
         long floats = apart
                 ? out.room().scratch("attention of " + out.cols() + " columns",
                         (long) out.room().limits().rows() * out.stride() * Float.BYTES)
@@ -452,7 +458,7 @@ final class CudaOps implements Ops {
                 .real(a.scale()).number(a.window()).real(a.softCap()).grid(a.heads(), Sizes.ceil(rows, tile), 1, size == 256 ? 64 : 128)
                 .shared(shared);
         if (apart) {
-            wide(launch("quantize", "quantize").at(floats).at(out.codes()).at(out.scales()).number(rows).number(out.cols()), out.stride(),
+            wide(launch("quantize", "quantize").at(floats).at(out.of(rows).values()).at(out.of(rows).scales()).number(rows).number(out.cols()), out.stride(),
                     rows);
         }
         written(out);
@@ -466,8 +472,7 @@ final class CudaOps implements Ops {
         String of = weight.format() + "_" + code(weight.policy().of(rows));
         int outs = weight.rows();
         String name = tiles ? "gemm_" + of : "gemv_" + of + "_" + count(n);
-        Launch l = launch(weight.module(), name).at(x.input(rows)).at(x.inputScales(rows)).at(weight.address()).at(CudaValues.of(w.bias()))
-                .at(0).at(y).at(rowOf).number(n).number(outs).number(weight.cols()).real(softCap);
+        Launch l = x.input(launch(weight.module(), name), rows).at(weight.address()).at(CudaValues.of(w.bias())).at(0).at(y).at(rowOf).number(n).number(outs).number(weight.cols()).real(softCap);
         if (tiles) l.grid(Sizes.ceil(outs, TILE), Sizes.ceil(n, TILE), 1, 128);
         else
             l.grid(Sizes.ceil(outs, Sizes.PANEL), Sizes.ceil(n, FEW), 1, THREADS);
@@ -520,8 +525,8 @@ final class CudaOps implements Ops {
         CudaAct in = (CudaAct) x;
         CudaRowSet set = (CudaRowSet) active;
         int n = batch.rows();
-        launch(weight.module(), "rows_" + weight.format() + "_" + code(weight.policy().of(n)) + "_" + count(n)).at(in.input(n))
-                .at(in.inputScales(n)).at(weight.address()).at(CudaValues.of(w.bias())).at(0).at(((CudaAct) compact).floats()).at(0)
+        in.input(launch(weight.module(), "rows_" + weight.format() + "_" + code(weight.policy().of(n)) + "_" + count(n)), n)
+                .at(weight.address()).at(CudaValues.of(w.bias())).at(0).at(((CudaAct) compact).floats()).at(0)
                 .at(set.active()).at(set.count()).number(n).number(set.capacity()).number(weight.cols()).real(0)
                 .grid(Sizes.ceil(set.capacity(), 8), Sizes.ceil(n, FEW), 1, THREADS);
         written(compact);
@@ -580,7 +585,7 @@ final class CudaOps implements Ops {
         int kvHeads = pool.spec().kvHeads()[layer];
         CudaAct in = (CudaAct) x;
         long counters = in.room().scratch("counters of " + (heads + 2 * kvHeads) + " heads", (heads + 2L * kvHeads) * Integer.BYTES);
-        Launch l = launch(wq.module(), name).at(in.input(rows)).at(in.inputScales(rows)).at(wq.address()).at(wk.address()).at(wv.address())
+        Launch l = in.input(launch(wq.module(), name), rows).at(wq.address()).at(wk.address()).at(wv.address())
                 .at(CudaValues.of(w.q().bias())).at(CudaValues.of(w.k().bias())).at(CudaValues.of(w.v().bias())).at(((CudaAct) q).floats())
                 .at(((CudaAct) k).floats()).at(((CudaAct) v).floats()).at(counters).number(rows).number(wq.cols());
         rotation(l, norm, rope, pool, layer);
@@ -601,7 +606,7 @@ final class CudaOps implements Ops {
         CudaWeight wg = (CudaWeight) g.gate().weight();
         CudaWeight wu = (CudaWeight) g.up().weight();
         CudaAct in = (CudaAct) x;
-        Launch l = launch(wg.module(), ffnKernel(wg, rows)).at(in.input(rows)).at(in.inputScales(rows)).at(wg.address()).at(wu.address())
+        Launch l = in.input(launch(wg.module(), ffnKernel(wg, rows)), rows).at(wg.address()).at(wu.address())
                 .at(CudaValues.of(g.gate().bias())).at(CudaValues.of(g.up().bias()));
         ((CudaAct) hidden).output(l, rows).number(rows).number(wg.rows()).number(wg.cols()).number(code(g.activation()))
                 .grid(Sizes.ceil(wg.rows(), 32), 1, 1, THREADS);
@@ -626,21 +631,15 @@ final class CudaOps implements Ops {
         CudaAct to = (CudaAct) a;
         int rows = v.length / to.cols();
         to.written(rows);
-        if (to.packed()) {
-            Packing packing = Packing.of(v, to.cols());
-            staging.upload(to.codes(), MemorySegment.ofArray(packing.codes()));
-            staging.upload(to.scales(), MemorySegment.ofArray(packing.scales()));
-        } else {
-            int stride = to.stride();
-            staging.upload(to.floats(), (long) rows * stride * Float.BYTES, stride * Float.BYTES, (from, part) -> {
-                part.fill((byte) 0);
-                int first = Math.toIntExact(from / Float.BYTES / stride);
-                int n = Math.toIntExact(part.byteSize() / Float.BYTES / stride);
-                for (int r = 0; r < n; r++) {
-                    MemorySegment.copy(v, (first + r) * to.cols(), part, ValueLayout.JAVA_FLOAT, (long) r * stride * Float.BYTES,
-                            to.cols());
-                }
-            });
+        CudaAct.Place place = to.latest();
+        switch (place.input()) {
+            case Input.F32 f32 -> upload(place.values(), v, rows, to.cols(), to.stride());
+            case Input.Bf16 bf16 -> staging.upload(place.values(), MemorySegment.ofArray(Bfloats.of(v, to.cols())));
+            case Input.I8 i8 -> {
+                Packing packing = Packing.of(v, to.cols());
+                staging.upload(place.values(), MemorySegment.ofArray(packing.codes()));
+                staging.upload(place.scales(), MemorySegment.ofArray(packing.scales()));
+            }
         }
         device.finish("cuStreamSynchronize after a write");
     }
@@ -649,13 +648,37 @@ final class CudaOps implements Ops {
     public float[] read(Act a, int rows) {
         device.enter();
         CudaAct from = (CudaAct) a;
-        if (!from.packed()) return floats(from.floats(), rows, from.cols(), from.stride());
-        Packing packing = new Packing(new byte[rows * from.stride()], new int[rows * from.stride() / Sizes.BLOCK * 2]);
-        MemorySegment codes = MemorySegment.ofArray(packing.codes());
-        MemorySegment scales = MemorySegment.ofArray(packing.scales());
-        staging.download(from.codes(), codes.byteSize(), 1, (at, part) -> codes.asSlice(at, part.byteSize()).copyFrom(part));
-        staging.download(from.scales(), scales.byteSize(), 1, (at, part) -> scales.asSlice(at, part.byteSize()).copyFrom(part));
-        return packing.unpack(rows, from.cols());
+        CudaAct.Place place = from.latest();
+        int values = rows * from.stride();
+        return switch (place.input()) {
+            case Input.F32 f32 -> floats(place.values(), rows, from.cols(), from.stride());
+            case Input.Bf16 bf16 -> {
+                short[] bits = new short[values];
+                download(place.values(), MemorySegment.ofArray(bits));
+                yield Bfloats.unpack(bits, rows, from.cols());
+            }
+            case Input.I8 i8 -> {
+                Packing packing = new Packing(new byte[values], new int[values / Sizes.BLOCK * 2]);
+                download(place.values(), MemorySegment.ofArray(packing.codes()));
+                download(place.scales(), MemorySegment.ofArray(packing.scales()));
+                yield packing.unpack(rows, from.cols());
+            }
+        };
+    }
+
+    private void upload(long address, float[] v, int rows, int cols, int stride) {
+        staging.upload(address, (long) rows * stride * Float.BYTES, stride * Float.BYTES, (from, part) -> {
+            part.fill((byte) 0);
+            int first = Math.toIntExact(from / Float.BYTES / stride);
+            int n = Math.toIntExact(part.byteSize() / Float.BYTES / stride);
+            for (int r = 0; r < n; r++) {
+                MemorySegment.copy(v, (first + r) * cols, part, ValueLayout.JAVA_FLOAT, (long) r * stride * Float.BYTES, cols);
+            }
+        });
+    }
+
+    private void download(long address, MemorySegment to) {
+        staging.download(address, to.byteSize(), 1, (at, part) -> to.asSlice(at, part.byteSize()).copyFrom(part));
     }
 
     private float[] floats(long address, int rows, int cols, int stride) {

@@ -26,23 +26,25 @@ final class Decisions {
         if (uses.contains(Use.COLUMNS)) add("columns", format.name(), "columns_" + format, "chosen rows, each one run of bytes");
         if (uses.contains(Use.ROWS)) {
             for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
-                add("rows", format + " x " + input, "rows_" + format + (input instanceof Input.I8 ? "_I8" : "_F32"),
+                add("rows", format + " x " + input, "rows_" + format + "_" + CudaOps.code(input),
                         "chosen rows, each one run of bytes");
             }
         }
         if (!uses.contains(Use.PRODUCT)) return;
+        product("product, up to " + InputPolicy.FEW + " rows", format, policy.fewRows(), "gemv_", "each byte of the weight is read once");
+        product("product, more rows", format, policy.manyRows(), "gemm_", "tiles of 64 rows x 64 outputs");
         for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
-            String of = format + "_" + (input instanceof Input.I8 ? "I8" : "F32");
-            String on = format + " x " + input;
-            add("product, up to " + InputPolicy.FEW + " rows", on, "gemv_" + of, "each byte of the weight is read once");
-            add("product, more rows", on, "gemm_" + of, "tiles of 64 rows x 64 outputs");
-            add("logits", on, "gemv_" + of, "the same bits in every step");
+            product("logits", format, input, "gemv_", "the same bits in every step");
         }
     }
 
     void cache(KvType type) {
         add("ropeAppend", type.name(), "rope_append_" + type, "head norms, rotation and packing in one");
         add("attend", type.name(), "attend_" + type, "split at fixed positions, so that a row's neighbours change nothing");
+    }
+
+    private void product(String op, Format format, Input input, String kernel, String reason) {
+        add(op, format + " x " + input, kernel + format + "_" + CudaOps.code(input), reason);
     }
 
     private void add(String op, String on, String kernel, String reason) {

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inputs of 16 bits: weights of any format are unpacked in shared memory and rounded to the inputs' type from the single-precision values that they
-// stand for; products are exact, sums in single precision.
+// Inputs of bfloat16: weights of any format are unpacked in shared memory and rounded likewise from the single-precision values that they stand for;
+// products are exact, sums in single precision.
 #pragma once
 #include "gemm.cuh"
 
-constexpr int HALF_STEP = 64, HALF_STAGES = 3;
+constexpr int BF16_STEP = 64, BF16_STAGES = 3;
 
-union __align__(16) HalfTile {
+union __align__(16) Bf16Tile {
     struct {
-        uint16_t x[HALF_STAGES][TILE * HALF_STEP]; // [row][piece of 8 values ^ (row & 7)]
-        uint16_t w[2][TILE * HALF_STEP];
+        uint16_t x[BF16_STAGES][TILE * BF16_STEP]; // [row][piece of 8 values ^ (row & 7)]
+        uint16_t w[2][TILE * BF16_STEP];
     } stages;
     float out[TILE][PAIR_LD];
 };
 
-template <class F, bool BF>
-__device__ __forceinline__ void gemm_half(const uint16_t* x, const uint8_t* w, const float* bias, const float* add, float* y, const int* rowOf, int n, int outs,
+template <class F>
+__device__ __forceinline__ void gemm_bf16(const uint16_t* x, const uint8_t* w, const float* bias, const float* add, float* y, const int* rowOf, int n, int outs,
                                           int cols, float softCap) {
     constexpr int PARTS = 32 / F::SUB;
-    __shared__ HalfTile tile;
+    __shared__ Bf16Tile tile;
     auto& stages = tile.stages;
-    int ld = align32(cols), steps = ceil_div(ld, HALF_STEP), tid = threadIdx.x, warp = tid >> 5, lane = tid & 31, row0 = blockIdx.y * TILE;
+    int ld = align32(cols), steps = ceil_div(ld, BF16_STEP), tid = threadIdx.x, warp = tid >> 5, lane = tid & 31, row0 = blockIdx.y * TILE;
     int own = tid & 63, part = tid >> 6;
     TileWeights<F> weights(w, outs, cols);
     int copied[4];
@@ -33,9 +33,9 @@ __device__ __forceinline__ void gemm_half(const uint16_t* x, const uint8_t* w, c
         if (step < steps) {
 #pragma unroll
             for (int i = 0; i < 4; i++) {
-                int r = (tid >> 3) + 16 * i, piece = tid & 7, col = step * HALF_STEP + piece * 8;
+                int r = (tid >> 3) + 16 * i, piece = tid & 7, col = step * BF16_STEP + piece * 8;
                 bool on = copied[i] >= 0 && col < ld;
-                copy_async(stages.x[step % HALF_STAGES] + r * HALF_STEP + (piece ^ (r & 7)) * 8, x + (on ? (i64) copied[i] * ld + col : 0), on);
+                copy_async(stages.x[step % BF16_STAGES] + r * BF16_STEP + (piece ^ (r & 7)) * 8, x + (on ? (i64) copied[i] * ld + col : 0), on);
             }
         }
         copy_commit();
@@ -44,7 +44,7 @@ __device__ __forceinline__ void gemm_half(const uint16_t* x, const uint8_t* w, c
     bool has[PARTS];
     auto fetch = [&](int step) {
 #pragma unroll
-        for (int i = 0; i < PARTS; i++) has[i] = weights.load(loaded[i], step * HALF_STEP + part * 32 + i * F::SUB);
+        for (int i = 0; i < PARTS; i++) has[i] = weights.load(loaded[i], step * BF16_STEP + part * 32 + i * F::SUB);
     };
     // weights are rounded as what they stand for, a row's scale included
     float rowScale = F::ROW_SCALE && weights.blocks ? row_scale<F>(weights.panel, weights.items, weights.row) : 1.f;
@@ -52,7 +52,7 @@ __device__ __forceinline__ void gemm_half(const uint16_t* x, const uint8_t* w, c
         float v[32] = {};
 #pragma unroll
         for (int i = 0; i < PARTS; i++) {
-            if (has[i]) values_of<F>(loaded[i], (step * HALF_STEP + part * 32) % F::UNIT / F::SUB, v + i * F::SUB);
+            if (has[i]) values_of<F>(loaded[i], (step * BF16_STEP + part * 32) % F::UNIT / F::SUB, v + i * F::SUB);
         }
         if (F::ROW_SCALE) {
 #pragma unroll
@@ -61,31 +61,31 @@ __device__ __forceinline__ void gemm_half(const uint16_t* x, const uint8_t* w, c
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             float* p = v + 8 * i;
-            *reinterpret_cast<uint4*>(stages.w[step & 1] + own * HALF_STEP + ((part * 4 + i) ^ (own & 7)) * 8) = {
-                    two_halves<BF>(p[0], p[1]), two_halves<BF>(p[2], p[3]), two_halves<BF>(p[4], p[5]), two_halves<BF>(p[6], p[7])};
+            *reinterpret_cast<uint4*>(stages.w[step & 1] + own * BF16_STEP + ((part * 4 + i) ^ (own & 7)) * 8) = {
+                    two_bfloats(p[0], p[1]), two_bfloats(p[2], p[3]), two_bfloats(p[4], p[5]), two_bfloats(p[6], p[7])};
         }
     };
     float sum[2][4][4] = {};
     int mRow = (warp & 1) * 32, nRow = (warp >> 1) * 32;
     auto compute = [&](int step) {
-        const uint16_t *tx = stages.x[step % HALF_STAGES], *tw = stages.w[step & 1];
+        const uint16_t *tx = stages.x[step % BF16_STAGES], *tw = stages.w[step & 1];
 #pragma unroll
-        for (int k = 0; k < HALF_STEP / 8; k += 2) { // pieces
+        for (int k = 0; k < BF16_STEP / 8; k += 2) { // pieces
             uint32_t a[2][4], b[2][4];
 #pragma unroll
             for (int m = 0; m < 2; m++) {
                 int r = mRow + m * 16 + (lane & 15);
-                load_matrices(a[m], tx + r * HALF_STEP + ((k + (lane >> 4)) ^ (r & 7)) * 8);
+                load_matrices(a[m], tx + r * BF16_STEP + ((k + (lane >> 4)) ^ (r & 7)) * 8);
             }
 #pragma unroll
             for (int pair = 0; pair < 2; pair++) {
                 int r = nRow + pair * 16 + (lane >> 4) * 8 + (lane & 7);
-                load_matrices(b[pair], tw + r * HALF_STEP + ((k + (lane >> 3 & 1)) ^ (r & 7)) * 8);
+                load_matrices(b[pair], tw + r * BF16_STEP + ((k + (lane >> 3 & 1)) ^ (r & 7)) * 8);
             }
 #pragma unroll
             for (int c = 0; c < 4; c++) {
 #pragma unroll
-                for (int m = 0; m < 2; m++) mma_halves<BF>(sum[m][c], a[m], b[c >> 1][2 * (c & 1)], b[c >> 1][2 * (c & 1) + 1]);
+                for (int m = 0; m < 2; m++) mma_bfloats(sum[m][c], a[m], b[c >> 1][2 * (c & 1)], b[c >> 1][2 * (c & 1) + 1]);
             }
         }
     };
