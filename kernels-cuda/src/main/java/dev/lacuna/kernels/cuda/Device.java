@@ -28,6 +28,8 @@ final class Device implements AutoCloseable {
     private final CUstream stream = new CUstream();
     private final boolean emulated;
     private final int multiprocessors;
+    private final int major;
+    private final int minor;
     private final long most = Long.getLong(MEMORY, Long.MAX_VALUE);
     private final Map<Long, Long> sizes = new HashMap<>();
     private long used;
@@ -43,6 +45,8 @@ final class Device implements AutoCloseable {
             enter();
             check(JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING), "cuStreamCreate");
             multiprocessors = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+            major = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
+            minor = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
         } catch (Throwable t) {
             int _ = JCudaDriver.cuDevicePrimaryCtxRelease(device);
             throw t;
@@ -76,6 +80,11 @@ final class Device implements AutoCloseable {
 
     int multiprocessors() {
         return multiprocessors;
+    }
+
+    /** Compute capability, as {@code 10 * major + minor}. */
+    int capability() {
+        return 10 * major + minor;
     }
 
     CUstream stream() {
