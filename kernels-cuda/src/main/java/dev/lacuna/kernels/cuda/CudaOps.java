@@ -227,8 +227,8 @@ final class CudaOps implements Ops {
 
     /**
      * The inputs that are fastest on devices of a compute capability. A product of many rows is bound by the instructions that a multiprocessor issues;
-     * with bfloat16 it has fewer, since nothing is scaled behind the tensor cores, and costs no quality. But where bfloat16 has a quarter of the rate of
-     * bytes or less (GeForce: an eighth), tensor cores become the bound.
+     * with bfloat16 it has fewer, since nothing is scaled behind the tensor cores, and costs no quality. But chips without HBM have a half of the A100's
+     * tensor rate of bfloat16 in a multiprocessor, GeForce a quarter: there tensor cores become the bound.
      */
     static InputPolicy inputs(int capability) {
         boolean fast = capability == 80 || capability / 10 == 9 || capability / 10 == 10;
@@ -488,7 +488,8 @@ final class CudaOps implements Ops {
         int outs = weight.rows();
         String name = tiles ? "gemm_" + of : "gemv_" + of + "_" + count(n);
         Launch l = x.input(launch(weight.module(), name), rows).at(weight.address()).at(CudaValues.of(w.bias())).at(0).at(y).at(rowOf).number(n).number(outs).number(weight.cols()).real(softCap);
-        if (tiles) l.grid(Sizes.ceil(outs, TILE), Sizes.ceil(n, TILE), 1, 128);
+        int rowsOfBlock = name.endsWith("_BF16") ? 2 * TILE : TILE;
+        if (tiles) l.grid(Sizes.ceil(outs, TILE), Sizes.ceil(n, rowsOfBlock), 1, 128);
         else
             l.grid(Sizes.ceil(outs, Sizes.PANEL), Sizes.ceil(n, FEW), 1, THREADS);
     }

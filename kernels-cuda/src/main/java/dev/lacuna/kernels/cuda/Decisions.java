@@ -34,7 +34,7 @@ final class Decisions {
         product("product, up to " + InputPolicy.FEW + " rows", format, policy.fewRows(), "gemv_", "each byte of the weight is read once");
         product("product, more rows", format, policy.manyRows(), "gemm_", switch (policy.manyRows()) {
             case Input.F32 f32 -> "tiles of 64 rows x 64 outputs; numbers in two for tensor cores of tf32";
-            case Input.Bf16 bf16 -> "tiles of 64 rows x 64 outputs; weights unpacked for tensor cores of bfloat16";
+            case Input.Bf16 bf16 -> "tiles of 128 rows x 64 outputs; weights unpacked for tensor cores of bfloat16";
             case Input.I8 i8 -> "tiles of 64 rows x 64 outputs; 8-bit tensor cores, their sums scaled";
         });
         for (Input input : List.of(policy.fewRows(), policy.manyRows())) {

@@ -206,7 +206,7 @@ class CudaOpsTest {
         }
     }
 
-    /** Chips of HBM have bfloat16 at half of the rate of bytes; the others have a quarter and, as GeForce, an eighth. */
+    /** Chips without HBM have fewer tensor operations of bfloat16 for each instruction that they issue. */
     @ParameterizedTest
     @CsvSource({"80, BF16", "86, I8/32", "87, I8/32", "89, I8/32", "90, BF16", "100, BF16", "103, BF16", "120, I8/32"})
     void manyRowsAreBfloatWhereThatIsFaster(int capability, String input) {

@@ -21,9 +21,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
-/** What {@link CudaOps#inputs()} rests on: a tile of many rows needs fewer instructions with bfloat16 inputs than with 8-bit ones. */
+/** What {@link CudaOps#inputs()} rests on: many rows need fewer instructions with bfloat16 inputs than with 8-bit ones. */
 class InputCostTest {
-    private static final int TILE = 64;
+    private static final int ROWS = 128;
+    private static final int OUTS = 64;
     private static final int COLS = 2048;
 
     @ParameterizedTest
@@ -37,27 +38,27 @@ class InputCostTest {
         assertTrue(bfloats < bytes, name + ": " + bfloats + " against " + bytes);
     }
 
-    /** Of a warp, for 1,024 multiply-adds of one tile. */
+    /** Of a warp, for 1,024 multiply-adds. */
     private static double instructions(Format format, InputPolicy policy) throws Throwable {
-        Limits limits = new Limits(TILE, 1, 1, 1);
+        Limits limits = new Limits(ROWS, 1, 1, 1);
         try (Arena arena = Arena.ofShared();
                 CudaOps ops = (CudaOps) CudaTier.open();
                 Workspace room = ops.workspace(limits)) {
             Batch batch = new Batch(limits);
             batch.clear(1);
             batch.addSequence(new int[]{1}, 1);
-            for (int r = 0; r < TILE; r++) batch.addRow(0, 0, false);
-            Tensor t = new Tensor("w", format, TILE, COLS, arena.allocate(format.bytes(TILE, COLS)));
+            for (int r = 0; r < ROWS; r++) batch.addRow(0, 0, false);
+            Tensor t = new Tensor("w", format, OUTS, COLS, arena.allocate(format.bytes(OUTS, COLS)));
             Linear w = new Linear(ops.place(List.of(t), policy, Set.of(Use.PRODUCT)).getFirst(), null);
             Act x = room.act(COLS, policy);
-            Act y = room.act(TILE, InputPolicy.F32);
+            Act y = room.act(OUTS, InputPolicy.F32);
             CostTable.counts();
             ops.run(Step.of(0, batch), batch, () -> ops.linear(x, w, y));
             List<JsonNode> launches = CostTable.counts();
             assertEquals(1, launches.size());
             JsonNode product = launches.getFirst();
-            long multiplyAdds = (long) TILE * TILE * COLS;
-            assertEquals(multiplyAdds, product.get("dense_multiply_adds").asLong(), "the tile's tensor-core operations");
+            long multiplyAdds = (long) ROWS * OUTS * COLS;
+            assertTrue(product.get("dense_multiply_adds").asLong() >= multiplyAdds, "the tile's tensor-core operations: " + product);
             return product.get("instructions").asDouble() * 1024 / multiplyAdds;
         }
     }
