@@ -12,7 +12,8 @@ final class Bfloats {
         int stride = Sizes.stride(cols);
         short[] out = new short[Math.multiplyExact(rows, stride)];
         for (int r = 0; r < rows; r++) {
-            for (int c = 0; c < cols; c++) out[r * stride + c] = (short) (Float.floatToRawIntBits(Input.Bf16.round(v[r * cols + c])) >>> 16);
+            for (int c = 0; c < cols; c++)
+                out[r * stride + c] = (short) (Float.floatToRawIntBits(Input.Bf16.round(v[r * cols + c])) >>> 16);
         }
         return out;
     }

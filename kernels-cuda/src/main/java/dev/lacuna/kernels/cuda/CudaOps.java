@@ -36,6 +36,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -110,6 +111,7 @@ final class CudaOps implements Ops {
     @Override
     public List<Weight> place(List<Tensor> tensors, InputPolicy policy, Set<Use> uses) {
         device.enter();
+        requireInputs(policy, tensors.getFirst().name());
         for (Tensor t : tensors) requireKernels(t, policy, uses);
         List<Weight> placed = new ArrayList<>();
         for (Tensor t : tensors) placed.add(place(t, policy, uses));
@@ -128,6 +130,24 @@ final class CudaOps implements Ops {
         };
     }
 
+    /** Whether there are kernels that read such inputs. */
+    private static boolean takes(Input input) {
+        return !(input instanceof Input.I8) || input.equals(Input.I8);
+    }
+
+    /**
+     * @param what is read or multiplied so, in words that an error can begin with
+     * @throws UnsupportedKernelException if no kernel reads such inputs
+     */
+    static void requireInputs(InputPolicy policy, String what) {
+        for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
+            if (takes(input)) continue;
+            throw new UnsupportedKernelException(what + ": no CUDA kernel reads inputs in " + input + ", they read "
+                    + Stream.of(Input.F32, Input.BF16, Input.I8).filter(CudaOps::takes).toList()
+                    + "; use --activations f32, bf16 or i8, or other kernels (--backend cpu)");
+        }
+    }
+
     private boolean takes(Format f, Use use, Input input) {
         // kernels of sparse rows take whole groups only, and are not placed yet (#7)
         if (f.kind() == Format.Kind.SPARSE) return false;
@@ -137,7 +157,6 @@ final class CudaOps implements Ops {
     private void requireKernels(Tensor t, InputPolicy policy, Set<Use> uses) {
         for (Use use : uses) {
             for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
-                if (input instanceof Input.I8 i8) Packing.require(i8);
                 if (takes(t.format(), use, input)) continue;
                 List<Format> others = Format.ALL.stream().filter(o -> takes(o, use, input)).toList();
                 throw new UnsupportedKernelException(t.name() + " is " + t.format() + ": there is no CUDA kernel of " + t.format()
@@ -473,7 +492,8 @@ final class CudaOps implements Ops {
                 .real(a.scale()).number(a.window()).real(a.softCap()).grid(a.heads(), Sizes.ceil(rows, tile), 1, size == 256 ? 64 : 128)
                 .shared(shared);
         if (apart) {
-            wide(launch("quantize", "quantize").at(floats).at(out.of(rows).values()).at(out.of(rows).scales()).number(rows).number(out.cols()), out.stride(),
+            wide(launch("quantize", "quantize").at(floats).at(out.of(rows).values()).at(out.of(rows).scales()).number(rows)
+                    .number(out.cols()), out.stride(),
                     rows);
         }
         written(out);
@@ -487,7 +507,8 @@ final class CudaOps implements Ops {
         String of = weight.format() + "_" + code(weight.policy().of(rows));
         int outs = weight.rows();
         String name = tiles ? "gemm_" + of : "gemv_" + of + "_" + count(n);
-        Launch l = x.input(launch(weight.module(), name), rows).at(weight.address()).at(CudaValues.of(w.bias())).at(0).at(y).at(rowOf).number(n).number(outs).number(weight.cols()).real(softCap);
+        Launch l = x.input(launch(weight.module(), name), rows).at(weight.address()).at(CudaValues.of(w.bias())).at(0).at(y).at(rowOf)
+                .number(n).number(outs).number(weight.cols()).real(softCap);
         int rowsOfBlock = name.endsWith("_BF16") ? 2 * TILE : TILE;
         if (tiles) l.grid(Sizes.ceil(outs, TILE), Sizes.ceil(n, rowsOfBlock), 1, 128);
         else

@@ -28,8 +28,6 @@ final class Device implements AutoCloseable {
     private final CUstream stream = new CUstream();
     private final boolean emulated;
     private final int multiprocessors;
-    private final int major;
-    private final int minor;
     private final long most = Long.getLong(MEMORY, Long.MAX_VALUE);
     private final Map<Long, Long> sizes = new HashMap<>();
     private long used;
@@ -45,8 +43,6 @@ final class Device implements AutoCloseable {
             enter();
             check(JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING), "cuStreamCreate");
             multiprocessors = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
-            major = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
-            minor = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
         } catch (Throwable t) {
             int _ = JCudaDriver.cuDevicePrimaryCtxRelease(device);
             throw t;
@@ -68,6 +64,13 @@ final class Device implements AutoCloseable {
         return value[0];
     }
 
+    /** Compute capability, as {@code 10 * major + minor}. */
+    int capability() {
+        enter();
+        return 10 * attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
+                + attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    }
+
     /** Makes the context this thread's. */
     void enter() {
         if (closed) throw new IllegalStateException("these kernels are closed");
@@ -80,11 +83,6 @@ final class Device implements AutoCloseable {
 
     int multiprocessors() {
         return multiprocessors;
-    }
-
-    /** Compute capability, as {@code 10 * major + minor}. */
-    int capability() {
-        return 10 * major + minor;
     }
 
     CUstream stream() {

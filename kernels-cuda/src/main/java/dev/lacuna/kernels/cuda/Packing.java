@@ -1,7 +1,6 @@
 package dev.lacuna.kernels.cuda;
 
 import dev.lacuna.ops.Input;
-import dev.lacuna.ops.UnsupportedKernelException;
 
 /**
  * Rows in 8-bit codes as the device has them, padded to whole blocks.
@@ -12,14 +11,6 @@ import dev.lacuna.ops.UnsupportedKernelException;
 @SuppressWarnings("ArrayRecordComponent") // never compared
 record Packing(byte[] codes, int[] scales) {
     private static final int BLOCK = Sizes.BLOCK;
-
-    /** Refuses 8-bit inputs that no kernel takes. */
-    static void require(Input.I8 input) {
-        if (input.block() != BLOCK) {
-            throw new UnsupportedKernelException("the CUDA kernels take 8-bit inputs with a scale per " + BLOCK + ", not " + input
-                    + ": use --activations i8, bf16 or f32, or other kernels (--kernels native)");
-        }
-    }
 
     /** By the rule of {@link Input.I8}. */
     static Packing of(float[] v, int cols) {

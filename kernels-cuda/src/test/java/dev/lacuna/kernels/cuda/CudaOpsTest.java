@@ -179,7 +179,8 @@ class CudaOpsTest {
             for (Executable use : List.<Executable>of(() -> ops.place(List.of(t), policy, EnumSet.of(Use.PRODUCT)),
                     () -> room.act(64, policy))) {
                 UnsupportedKernelException e = assertThrows(UnsupportedKernelException.class, use);
-                assertTrue(e.getMessage().contains("a scale per 32, not " + input) && e.getMessage().contains("--activations i8, bf16"),
+                assertTrue(
+                        e.getMessage().contains("inputs in " + input + ", they read [F32, BF16, I8/32]; use --activations f32, bf16 or i8"),
                         e.getMessage());
             }
         }
