@@ -108,7 +108,7 @@ __device__ __forceinline__ void dot_item(const typename F::Part* p, const void* 
             if constexpr (IN == IN_BF16) {
 #pragma unroll
                 for (int i = 0; i < F::SUB; i += 2) {
-                    uint32_t two = F::ROW_SCALE ? two_halves<true>(__fmul_rn(w[i], rowScale), __fmul_rn(w[i + 1], rowScale)) : two_halves<true>(w[i], w[i + 1]);
+                    uint32_t two = F::ROW_SCALE ? two_bfloats(__fmul_rn(w[i], rowScale), __fmul_rn(w[i + 1], rowScale)) : two_bfloats(w[i], w[i + 1]);
                     w[i] = bfloat_bits(two), w[i + 1] = __uint_as_float(two & 0xffff0000);
                 }
 #pragma unroll

@@ -195,8 +195,10 @@ public abstract class SessionConformance {
 
     // ---- generations
 
+    /** One input for few rows and many, whatever the kernels are best at: what is compared is how rows are put together. */
     private Lacuna tiny(int sessions, int context) {
-        Options o = Options.DEFAULT.withKernels(kernels()).withThreads(2).withSessions(sessions).withContext(context).withKv(KvType.F32);
+        Options o = Options.DEFAULT.withKernels(kernels()).withThreads(2).withSessions(sessions).withContext(context).withKv(KvType.F32)
+                .withActivations(InputPolicy.F32);
         return Lacuna.open(new TinyLlama().write(folder, 9), o);
     }
 

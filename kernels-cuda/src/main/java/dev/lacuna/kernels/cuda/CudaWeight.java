@@ -1,5 +1,6 @@
 package dev.lacuna.kernels.cuda;
 
+import dev.lacuna.ops.Input;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.Weight;
 import dev.lacuna.tensor.Format;
@@ -21,6 +22,16 @@ record CudaWeight(long address, int rows, int cols, Format format, InputPolicy p
     /** The source that holds a kernel. */
     String module(String kernel) {
         return kernel.startsWith("gemm_sparse_") ? SPARSE : module();
+    }
+
+    /** Whether its products with many rows run on sparse tensor cores. */
+    boolean sparseTiles() {
+        return module(tiles).equals(SPARSE);
+    }
+
+    /** Rows of a tile of its products with many rows: two tiles' where all else is dense and on tensor cores of 8 or 16 bits. */
+    int tileRows() {
+        return sparseTiles() || policy.manyRows() instanceof Input.F32 ? CudaOps.TILE : 2 * CudaOps.TILE;
     }
 
     static String module(Format format) {

@@ -71,6 +71,13 @@ final class Device implements AutoCloseable {
         return value[0];
     }
 
+    /** Compute capability, as {@code 10 * major + minor}. */
+    int capability() {
+        enter();
+        return 10 * attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
+                + attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    }
+
     /** Makes the context this thread's. */
     void enter() {
         if (closed) throw new IllegalStateException("these kernels are closed");

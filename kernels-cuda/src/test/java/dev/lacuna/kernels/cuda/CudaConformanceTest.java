@@ -36,7 +36,7 @@ class CudaConformanceTest extends OpsConformance {
 
     @Override
     protected Stream<Input> inputs() {
-        return Stream.of(Input.F32, Input.I8);
+        return Stream.of(Input.F32, Input.BF16, Input.I8);
     }
 
     @Override

@@ -61,10 +61,14 @@ class EndToEndTest {
     private static List<Arguments> packings() {
         List<Arguments> all = new ArrayList<>();
         for (Format f : Format.ALL.stream().filter(f -> !f.variable()).toList()) {
-            for (Input i : f.kind() == Format.Kind.FLOAT ? List.of(Input.F32) : List.of(Input.F32, Input.I8)) {
+            boolean floats = f.kind() == Format.Kind.FLOAT;
+            for (Input i : floats ? List.of(Input.F32, Input.BF16) : List.of(Input.F32, Input.BF16, Input.I8)) {
                 all.add(Arguments.of(f, InputPolicy.pinned(i)));
             }
         }
+        // the prompt in the one, single tokens in the other
+        all.add(Arguments.of(Format.Q4_1, new InputPolicy(Input.I8, Input.BF16)));
+        all.add(Arguments.of(Format.F16, new InputPolicy(Input.F32, Input.BF16)));
         return all;
     }
 
