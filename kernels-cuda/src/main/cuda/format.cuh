@@ -17,10 +17,12 @@
 #define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads, 1)
 
 // N rows at most
-#define FEW(F, I, IN, N)                                                                                                                            \
-    KERNEL(256) gemv_##F##_##I##_##N(PRODUCT_ARGUMENTS) {                                                                                              \
-        gemv<F_##F, IN, N>(x, xs, w, bias, add, y, rowOf, n, outs, cols, softCap);                                                                  \
-    }                                                                                                                                                  \
+#define GEMV(F, I, IN, N)                                                               \
+    KERNEL(256) gemv_##F##_##I##_##N(PRODUCT_ARGUMENTS) {                               \
+        gemv<F_##F, IN, N>(x, xs, w, bias, add, y, rowOf, n, outs, cols, softCap);      \
+    }
+#define FEW(F, I, IN, N)   \
+    GEMV(F, I, IN, N)      \
     KERNEL(256) ffn_##F##_##I##_##N(const void* x, const BlockScale* xs, const uint8_t* wGate, const uint8_t* wUp, const float* bGate,                 \
                                     const float* bUp, float* out, int8_t* outQ, BlockScale* outS, int n, int width, int cols, int activation) {        \
         ffn<F_##F, IN, N>(x, xs, wGate, wUp, bGate, bUp, out, outQ, outS, n, width, cols, activation);                                              \
@@ -63,17 +65,22 @@
     KERNEL(128) gemm_##F##_F32(PRODUCT_ARGUMENTS) {                                                                                                 \
         gemm_f32<F_##F>(static_cast<const float*>(x), w, bias, add, y, rowOf, n, outs, cols, softCap);                                              \
     }                                                                                                                                               \
-    PRODUCTS(F, BF16, IN_BF16)                                                                                                                      \
+    GEMV(F, BF16, IN_BF16, 1)                                                                                                                          \
+    GEMV(F, BF16, IN_BF16, 8)                                                                                                                          \
     KERNEL(128) gemm_##F##_BF16(PRODUCT_ARGUMENTS) {                                                                                                \
         gemm_bf16<F_##F>(static_cast<const uint16_t*>(x), w, bias, add, y, rowOf, n, outs, cols, softCap);                                          \
     }
 
-#define INTEGER_FORMAT(F)  \
+// two of each four: many rows of gate and up are two products on sparse tensor cores
+#define SPARSE_FORMAT(F)   \
     FLOAT_FORMAT(F)        \
     PRODUCTS(F, I8, IN_I8) \
     CHOSEN(F, I8, IN_I8)   \
-    KERNEL(128) gemm_##F##_I8(PRODUCT_ARGUMENTS) { gemm_i8<F_##F>(static_cast<const int8_t*>(x), xs, w, bias, add, y, rowOf, n, outs, cols, softCap); } \
+    KERNEL(128) gemm_##F##_I8(PRODUCT_ARGUMENTS) { gemm_i8<F_##F>(static_cast<const int8_t*>(x), xs, w, bias, add, y, rowOf, n, outs, cols, softCap); }
+
+#define INTEGER_FORMAT(F)                                                                                                                              \
+    SPARSE_FORMAT(F)                                                                                                                                   \
     KERNEL(128) gemm_ffn_##F##_I8(const void* x, const BlockScale* xs, const uint8_t* wGate, const uint8_t* wUp, const float* bGate, const float* bUp, \
-                                  float* out, int8_t* outQ, BlockScale* outS, int n, int width, int cols, int activation) { \
-        gemm_ffn<F_##F>(static_cast<const int8_t*>(x), xs, wGate, wUp, bGate, bUp, out, outQ, outS, n, width, cols, activation); \
+                                  float* out, int8_t* outQ, BlockScale* outS, int n, int width, int cols, int activation) {                            \
+        gemm_ffn<F_##F>(static_cast<const int8_t*>(x), xs, wGate, wUp, bGate, bUp, out, outQ, outS, n, width, cols, activation);                       \
     }

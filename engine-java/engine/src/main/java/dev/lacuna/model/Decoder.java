@@ -142,8 +142,7 @@ public final class Decoder {
     }
 
     private static long bytes(Tensor t, @Nullable Format to) {
-        boolean packs = to != null && (t.cols() % to.group() == 0 || to.pads());
-        return t.bytesAs(packs ? to : t.format());
+        return t.bytesAs(to != null && (t.cols() % to.group() == 0 || to.pads()) ? to : t.format());
     }
 
     /**

@@ -657,8 +657,6 @@ final class CudaOps implements Ops {
 
     private boolean fused(Ffn.Gated g, int rows) {
         CudaWeight wg = (CudaWeight) g.gate().weight();
-        // sparse tensor cores have two products, which dense ones in one would not outdo
-        if (rows > FEW && wg.sparseTiles()) return false;
         return wg.format().equals(g.up().weight().format()) && modules.has(wg.module(), ffnKernel(wg, rows));
     }
 

@@ -24,14 +24,9 @@ record CudaWeight(long address, int rows, int cols, Format format, InputPolicy p
         return kernel.startsWith("gemm_sparse_") ? SPARSE : module();
     }
 
-    /** Whether its products with many rows run on sparse tensor cores. */
-    boolean sparseTiles() {
-        return module(tiles).equals(SPARSE);
-    }
-
-    /** Rows of a tile of its products with many rows: two tiles' where all else is dense and on tensor cores of 8 or 16 bits. */
+    /** Rows of a tile of its products with many rows: twice as many on dense tensor cores of 8 or 16 bits. */
     int tileRows() {
-        return sparseTiles() || policy.manyRows() instanceof Input.F32 ? CudaOps.TILE : 2 * CudaOps.TILE;
+        return module(tiles).equals(SPARSE) || policy.manyRows() instanceof Input.F32 ? CudaOps.TILE : 2 * CudaOps.TILE;
     }
 
     static String module(Format format) {

@@ -6,6 +6,7 @@ import dev.lacuna.ops.Activation;
 import dev.lacuna.ops.Attention;
 import dev.lacuna.ops.Batch;
 import dev.lacuna.ops.Ffn;
+import dev.lacuna.ops.Input;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.KvPool;
 import dev.lacuna.ops.KvSpec;
@@ -74,11 +75,11 @@ final class CostTable {
     private static final List<Model> MODELS = List.of(new Model("Llama-3.2-1B", 16, 2048, 32, 8, 64, 8192, 128256),
             new Model("Llama-3-8B", 32, 4096, 32, 8, 128, 14336, 128256));
 
-    /** Rates of a chip by its data sheet: bytes, dense 8-bit tensor operations and warp instructions a second. */
-    private record Chip(String name, double bytes, double tensor, double issue) {}
+    /** Rates of a chip by its data sheet: bytes, dense tensor operations of 8 bits and of bfloat16, and warp instructions a second. */
+    private record Chip(String name, double bytes, double bytesTensor, double bfloatsTensor, double issue) {}
 
-    private static final List<Chip> CHIPS = List.of(new Chip("H100 SXM", 3.35e12, 1979e12, 132 * 4 * 1.755e9),
-            new Chip("RTX 4090", 1.008e12, 660.6e12, 128 * 4 * 2.52e9));
+    private static final List<Chip> CHIPS = List.of(new Chip("H100 SXM", 3.35e12, 1979e12, 989.4e12, 132 * 4 * 1.755e9),
+            new Chip("RTX 4090", 1.008e12, 660.6e12, 165.2e12, 128 * 4 * 2.52e9));
 
     /** Counts of one operation, multiplied up to the whole of a layer. */
     private static final class Cost {
@@ -88,6 +89,8 @@ final class CostTable {
         final double least;
         /** Times a token or prompt runs it. */
         final int times;
+        /** Whether its inputs are bfloats, whose tensor operations are fewer a second. */
+        final boolean bfloats;
         double asked;
         double moved;
         double requests;
@@ -99,7 +102,8 @@ final class CostTable {
         double tensorInstructions;
         double tensorMultiplyAdds;
 
-        Cost(String what, String kernels, double least, int times) {
+        Cost(String what, String kernels, double least, int times, boolean bfloats) {
+            this.bfloats = bfloats;
             this.what = what;
             this.kernels = kernels;
             this.least = least;
@@ -107,7 +111,8 @@ final class CostTable {
         }
 
         double seconds(Chip c) {
-            return Math.max(Math.max(moved / c.bytes, 2 * tensorMultiplyAdds / c.tensor), instructions / c.issue);
+            return Math.max(Math.max(moved / c.bytes, 2 * tensorMultiplyAdds / (bfloats ? c.bfloatsTensor : c.bytesTensor)),
+                    instructions / c.issue);
         }
 
         String limit(Chip c) {
@@ -139,6 +144,7 @@ final class CostTable {
     private static final class Bench implements AutoCloseable {
         final Model m;
         final int rows;
+        final InputPolicy input;
         /** The part of a product's outputs that is run. */
         final int part;
         final Arena arena = Arena.ofShared();
@@ -149,7 +155,8 @@ final class CostTable {
         final List<Cost> costs = new ArrayList<>();
         int program;
 
-        Bench(Model m, int rows) throws Throwable {
+        Bench(Model m, int rows, InputPolicy input) throws Throwable {
+            this.input = input;
             this.m = m;
             this.rows = rows;
             part = rows == 1 ? PART : PROMPT_PART;
@@ -171,7 +178,7 @@ final class CostTable {
         }
 
         Act packed(int cols) {
-            Act a = room.act(cols, InputPolicy.I8);
+            Act a = room.act(cols, input);
             float[] v = new float[rows * cols];
             Arrays.fill(v, 0.5f);
             ops.write(a, v);
@@ -179,11 +186,12 @@ final class CostTable {
         }
 
         Linear weight(int outs, int cols) {
-            return weight(FORMAT, InputPolicy.I8, outs, cols);
+            return weight(FORMAT, input, outs, cols);
         }
 
         Linear weight(Format format, InputPolicy input, int outs, int cols) {
-            Tensor t = new Tensor("w", format, outs, cols, arena.allocate(format.bytes(outs, cols)));
+            // zeros that are packed, since a mask of zeros is none
+            Tensor t = new Tensor("w", Format.F32, outs, cols, arena.allocate(Format.F32.bytes(outs, cols))).as(format, arena);
             return new Linear(ops.place(List.of(t), input, Set.of(Use.PRODUCT)).getFirst(), null);
         }
 
@@ -192,8 +200,12 @@ final class CostTable {
         }
 
         /** Bytes of a packed activation row with its scales. */
-        static double packedBytes(int cols) {
-            return cols * 1.25;
+        boolean bfloats() {
+            return input.manyRows().equals(Input.BF16);
+        }
+
+        double packedBytes(int cols) {
+            return cols * (bfloats() ? 2 : 1.25);
         }
 
         /**
@@ -208,8 +220,11 @@ final class CostTable {
             program++;
             ops.run(new Step(program, rows, 1, 1, limits.kvBlocks()), batch, body);
             List<JsonNode> launches = counts();
-            Cost c = new Cost(what, String.join(" + ", launches.stream().map(l -> l.get("kernel").asString()).distinct()
-                    .filter(k -> !what.startsWith("gate") || k.contains("ffn")).toList()), least, times);
+            // of gate and up the product that follows has a line of its own
+            long shown = launches.size() - (what.startsWith("gate") ? 1 : 0);
+            Cost c = new Cost(what,
+                    String.join(" + ", launches.stream().limit(shown).map(l -> l.get("kernel").asString()).distinct().toList()),
+                    least, times, bfloats());
             for (JsonNode l : launches) {
                 JsonNode load = l.get("global_load");
                 JsonNode store = l.get("global_store");
@@ -300,7 +315,7 @@ final class CostTable {
                         () -> ops.qkv(in, new Qkv(wq, wk, wv), null, rope, pool, 0, q, k, v));
                 Attention a = new Attention(IntStream.range(0, heads).map(h -> h * kv / heads).toArray(), size, 0.1f, 0, 0);
                 double seen = rows == 1 ? CONTEXT : rows;
-                double least = seen * 2 * 2 * m.kvHeads * size + rows * m.heads * size * 5.25;
+                double least = seen * 2 * 2 * m.kvHeads * size + rows * (4.0 * m.heads * size + packedBytes(m.heads * size));
                 run("attention, F16 cache", least, PART, m.layers, 0,
                         () -> ops.attend(q, pool, 0, a, mixed));
             }
@@ -317,7 +332,7 @@ final class CostTable {
             Act little = floats(64);
             double least = 2 * weightBytes(m.ffn, m.dim) + rows * (packedBytes(m.dim) + packedBytes(m.ffn));
             Cost tail = run("", 0, part, 0, 0, () -> ops.linear(hidden, down, little));
-            Cost c = run("gate, up, activation", least, part, m.layers, rows * packedBytes(m.dim),
+            Cost c = run("gate, up, activation", least, part, m.layers, (rows > 1 && bfloats() ? 2 : 1) * rows * packedBytes(m.dim),
                     () -> ops.ffn(in, new Ffn.Gated(gate, up, down, Activation.SILU), g, u, hidden, little));
             // the operation ends with a product that has a line of its own
             c.asked -= tail.asked;
@@ -394,7 +409,7 @@ final class CostTable {
             String[] of = s.split("/");
             Format format = Format.ALL.stream().filter(f -> f.toString().equals(of[0])).findFirst()
                     .orElseThrow(() -> new IllegalArgumentException(of[0] + " is no format"));
-            try (Bench b = new Bench(MODELS.getFirst(), 1)) {
+            try (Bench b = new Bench(MODELS.getFirst(), 1, InputPolicy.I8)) {
                 try {
                     b.single(format, of[1]);
                 } catch (UnsupportedKernelException e) {
@@ -412,18 +427,20 @@ final class CostTable {
         return out.toString();
     }
 
+    private static void layer(StringBuilder tables, Model m, int rows, InputPolicy input, String what) throws Throwable {
+        try (Bench b = new Bench(m, rows, input)) {
+            b.layer();
+            tables.append(table(b.costs, m.name + ", " + what + " (estimate, never measured)"));
+        }
+    }
+
     /** Arguments: pairs FORMAT/INPUT for the table of formats. */
     public static void main(String[] args) throws Throwable {
         StringBuilder tables = new StringBuilder(singles(args.length > 0 ? args : SINGLES.split(" ")));
         for (Model m : MODELS) {
-            for (int rows : new int[]{1, PROMPT}) {
-                try (Bench b = new Bench(m, rows)) {
-                    b.layer();
-                    tables.append(table(b.costs, m.name + ", " + (rows == 1
-                            ? "one token after " + CONTEXT + " (estimate, never measured)"
-                            : "a prompt of " + PROMPT + " tokens (estimate, never measured)")));
-                }
-            }
+            layer(tables, m, 1, InputPolicy.I8, "one token after " + CONTEXT);
+            layer(tables, m, PROMPT, InputPolicy.BF16, "a prompt of " + PROMPT + " tokens, inputs in bfloat16 as by default on H100");
+            layer(tables, m, PROMPT, InputPolicy.I8, "a prompt of " + PROMPT + " tokens, inputs in 8 bits as by default on RTX 4090");
         }
         Path page = Checkout.root().resolve("docs/cuda.md");
         String text = Files.readString(page);
