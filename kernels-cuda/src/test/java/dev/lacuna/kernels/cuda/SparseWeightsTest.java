@@ -10,6 +10,7 @@ import dev.lacuna.Lacuna;
 import dev.lacuna.Options;
 import dev.lacuna.generate.Sampling;
 import dev.lacuna.ops.Act;
+import dev.lacuna.ops.Backends;
 import dev.lacuna.ops.Batch;
 import dev.lacuna.ops.Decision;
 import dev.lacuna.ops.Input;
@@ -17,6 +18,7 @@ import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.Limits;
 import dev.lacuna.ops.Linear;
 import dev.lacuna.ops.Ops;
+import dev.lacuna.ops.OpsOptions;
 import dev.lacuna.ops.Step;
 import dev.lacuna.ops.UnsupportedKernelException;
 import dev.lacuna.ops.Use;
@@ -41,6 +43,7 @@ import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import tools.jackson.databind.JsonNode;
@@ -111,6 +114,38 @@ class SparseWeightsTest {
                     .anyMatch(d -> d.on().equals(format + " x I8/32") && d.kernel().endsWith("gemm_sparse_" + format + "_I8")
                             && d.reason().contains("sparse tensor cores")),
                     () -> ops.decisions().toString());
+        }
+    }
+
+    static Stream<Arguments> kernelsOfManyRows() {
+        return twoOfFour().flatMap(f -> Stream.of(Arguments.of(f, Input.I8, "gemm_sparse_" + f + "_I8"),
+                Arguments.of(f, Input.BF16, "gemm_" + f + "_BF16"), Arguments.of(f, Input.F32, "gemm_" + f + "_F32")));
+    }
+
+    /** Tiles differ in their rows; more rows than the smaller ones have, of columns that end within a group. */
+    @ParameterizedTest
+    @MethodSource("kernelsOfManyRows")
+    void everyRowOfManyIsInATile(Format format, Input input, String kernel) throws Throwable {
+        CudaTier.name();
+        float[][] products = new float[2][];
+        for (String kernels : List.of("plain", CudaProvider.CUDA)) {
+            try (Arena arena = Arena.ofShared(); Ops ops = Backends.find().open(new OpsOptions(2, kernels, false))) {
+                Weight w = ops.place(List.of(tensor(format, 130, 555, arena)), InputPolicy.pinned(input), EnumSet.of(Use.PRODUCT))
+                        .getFirst();
+                counts();
+                products[kernels.equals("plain") ? 0 : 1] = product(ops, w, ROWS);
+                List<String> launched = counts().stream().map(l -> l.get("kernel").asString()).toList();
+                assertEquals(kernels.equals("plain") ? List.of() : List.of(kernel), launched);
+            }
+        }
+        for (int r = 0; r < ROWS; r++) {
+            double error = 0;
+            double power = 0;
+            for (int i = r * 130; i < (r + 1) * 130; i++) {
+                error += Math.pow(products[0][i] - (double) products[1][i], 2);
+                power += Math.pow(products[0][i], 2);
+            }
+            assertTrue(power > 0 && error <= 1e-9 * power, "row " + r + ", NMSE " + error / power);
         }
     }
 
