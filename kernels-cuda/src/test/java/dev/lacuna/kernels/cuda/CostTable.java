@@ -75,11 +75,11 @@ final class CostTable {
     private static final List<Model> MODELS = List.of(new Model("Llama-3.2-1B", 16, 2048, 32, 8, 64, 8192, 128256),
             new Model("Llama-3-8B", 32, 4096, 32, 8, 128, 14336, 128256));
 
-    /** Rates of a chip by its data sheet: bytes, dense tensor operations of 8 bits and of bfloat16, and warp instructions a second. */
-    private record Chip(String name, double bytes, double bytesTensor, double bfloatsTensor, double issue) {}
+    /** Rates of a chip by its data sheet: bytes, dense tensor operations of 8 bits, bfloat16 and tf32, and warp instructions a second. */
+    private record Chip(String name, double bytes, double tensor8, double tensor16, double tensor32, double issue) {}
 
-    private static final List<Chip> CHIPS = List.of(new Chip("H100 SXM", 3.35e12, 1979e12, 989.4e12, 132 * 4 * 1.755e9),
-            new Chip("RTX 4090", 1.008e12, 660.6e12, 165.2e12, 128 * 4 * 2.52e9));
+    private static final List<Chip> CHIPS = List.of(new Chip("H100 SXM", 3.35e12, 1979e12, 989.4e12, 494.7e12, 132 * 4 * 1.755e9),
+            new Chip("RTX 4090", 1.008e12, 660.6e12, 165.2e12, 82.6e12, 128 * 4 * 2.52e9));
 
     /** Counts of one operation, multiplied up to the whole of a layer. */
     private static final class Cost {
@@ -89,8 +89,6 @@ final class CostTable {
         final double least;
         /** Times a token or prompt runs it. */
         final int times;
-        /** Whether its inputs are bfloats, whose tensor operations are fewer a second. */
-        final boolean bfloats;
         double asked;
         double moved;
         double requests;
@@ -100,10 +98,10 @@ final class CostTable {
         double conflicts;
         double instructions;
         double tensorInstructions;
-        double tensorMultiplyAdds;
+        /** Multiply-adds of tensor cores: of 8 bits, bfloat16 and tf32. */
+        final double[] tensor = new double[3];
 
-        Cost(String what, String kernels, double least, int times, boolean bfloats) {
-            this.bfloats = bfloats;
+        Cost(String what, String kernels, double least, int times) {
             this.what = what;
             this.kernels = kernels;
             this.least = least;
@@ -111,7 +109,7 @@ final class CostTable {
         }
 
         double seconds(Chip c) {
-            return Math.max(Math.max(moved / c.bytes, 2 * tensorMultiplyAdds / (bfloats ? c.bfloatsTensor : c.bytesTensor)),
+            return Math.max(Math.max(moved / c.bytes, 2 * (tensor[0] / c.tensor8 + tensor[1] / c.tensor16 + tensor[2] / c.tensor32)),
                     instructions / c.issue);
         }
 
@@ -224,7 +222,7 @@ final class CostTable {
             long shown = launches.size() - (what.startsWith("gate") ? 1 : 0);
             Cost c = new Cost(what,
                     String.join(" + ", launches.stream().limit(shown).map(l -> l.get("kernel").asString()).distinct().toList()),
-                    least, times, bfloats());
+                    least, times);
             for (JsonNode l : launches) {
                 JsonNode load = l.get("global_load");
                 JsonNode store = l.get("global_store");
@@ -238,7 +236,16 @@ final class CostTable {
                 // copies from register to register are how PTX changes a type; the assembler makes nothing of them
                 c.instructions += part * (l.get("instructions").asDouble() - ofClass(l, "move"));
                 c.tensorInstructions += part * ofClass(l, "tensor");
-                c.tensorMultiplyAdds += part * l.get("dense_multiply_adds").asDouble();
+                double all = l.get("dense_multiply_adds").asDouble();
+                String kernel = l.get("kernel").asString();
+                if (kernel.endsWith("_BF16") && kernel.startsWith("gemm")) {
+                    c.tensor[1] += part * all;
+                } else {
+                    // an instruction of 8 bits has 4,096, one of tf32, which minima and attention take, 1,024
+                    double single = (4096 * ofClass(l, "tensor") - all) / 3072;
+                    c.tensor[0] += part * (all - 1024 * single);
+                    c.tensor[2] += part * 1024 * single;
+                }
             }
             c.moved -= (part - 1) * once;
             costs.add(c);
@@ -344,7 +351,7 @@ final class CostTable {
             c.conflicts -= tail.conflicts;
             c.instructions -= tail.instructions;
             c.tensorInstructions -= tail.tensorInstructions;
-            c.tensorMultiplyAdds -= tail.tensorMultiplyAdds;
+            for (int i = 0; i < c.tensor.length; i++) c.tensor[i] -= tail.tensor[i];
             costs.remove(tail);
         }
 

@@ -45,6 +45,11 @@ class EndToEndTest {
     private static final int TOKENS = 6;
     /** Where the two best tokens are nearer than this, rounding may choose. */
     private static final float MARGIN = 2e-3f;
+    /**
+     * The same where inputs or the cache are packed, as a part of the scores' root mean square: a sum that lies between two codes may be rounded either
+     * way, which moves scores by a hundredth of it.
+     */
+    private static final float PACKED_MARGIN = 0.03f;
 
     @TempDir
     static Path folder;
@@ -148,6 +153,13 @@ class EndToEndTest {
         return sorted[v.length - 1] - sorted[v.length - 2];
     }
 
+    /** Root mean square. */
+    private static float size(float[] v) {
+        double power = 0;
+        for (float x : v) power += (double) x * x;
+        return (float) Math.sqrt(power / v.length);
+    }
+
     @ParameterizedTest
     @MethodSource("cases")
     void saysWhatTheCpuSays(Case c) {
@@ -155,9 +167,10 @@ class EndToEndTest {
         List<float[]> cpu = scores(c, "plain", null);
         int[] said = cpu.stream().mapToInt(EndToEndTest::best).toArray();
         List<float[]> cuda = scores(c, kernels, said);
+        boolean packed = !c.input.equals(InputPolicy.F32) || c.kv != KvType.F32;
         int compared = 0;
         for (int i = 0; i < said.length; i++) {
-            if (margin(cpu.get(i)) < MARGIN) continue;
+            if (margin(cpu.get(i)) < (packed ? PACKED_MARGIN * size(cpu.get(i)) : MARGIN)) continue;
             compared++;
             assertEquals(said[i], best(cuda.get(i)), c + ", token " + i);
         }
