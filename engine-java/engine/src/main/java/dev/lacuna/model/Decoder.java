@@ -142,7 +142,8 @@ public final class Decoder {
     }
 
     private static long bytes(Tensor t, @Nullable Format to) {
-        return t.bytesAs(to != null && (t.cols() % to.group() == 0 || to.pads()) ? to : t.format());
+        if (to == null || (t.cols() % to.group() != 0 && !to.pads())) return t.bytesAs(t.format());
+        return t.bytesAs(to);
     }
 
     /**
