@@ -33,7 +33,7 @@ __device__ __forceinline__ void attend(const float* q, const T* kc, const T* vc,
         int count = min(GROUP, groupStart[kvHead + 1] - from);
         __syncthreads(); // of the heads before
         for (int i = threadIdx.x; i < count * 8 * lanes; i += blockDim.x) {
-            int g = i / (8 * lanes), place = i % (8 * lanes), d = Rows<T>::dim(place, lanes);
+            int g = i / (8 * lanes), d = i % (8 * lanes), place = Rows<T>::place(d >> 2, lanes) + (d & 3);
             query[g][place] = d < headSize ? q[(i64) row * ld + groupHead[from + g] * headSize + d] : 0;
         }
         if (threadIdx.x < GROUP) runMax[threadIdx.x] = -INFINITY, runSum[threadIdx.x] = 0;

@@ -56,13 +56,15 @@ __device__ __forceinline__ uint32_t bytes4(int a, int b, int c, int d) {
 }
 
 /**
- * Stores four neighbouring values of a row, packed where outQ is given. Eight neighbouring lanes hold a block of 32; all lanes of a warp call this
+ * Stores four neighbouring values of a row, packed where outQ is given: as codes with scales, or as bfloats where outS is null. Eight neighbouring lanes hold a block of 32; all lanes of a warp call this
  * together, those beyond the row with on = false and zeros.
  */
 __device__ __forceinline__ void put4(float4 v, bool on, int row, int ld, int col, float* out, int8_t* outQ, BlockScale* outS) {
     i64 at = (i64) row * ld + col;
     if (out && on) *reinterpret_cast<float4*>(out + at) = v;
-    if (outQ) {
+    if (outQ && !outS) {
+        if (on) *reinterpret_cast<uint2*>(outQ + 2 * at) = {two_bfloats(v.x, v.y), two_bfloats(v.z, v.w)};
+    } else if (outQ) {
         float max = max_nan(max_nan(fabsf(v.x), fabsf(v.y)), max_nan(fabsf(v.z), fabsf(v.w)));
 #pragma unroll
         for (int d = 4; d > 0; d >>= 1) max = max_nan(max, __shfl_xor_sync(~0u, max, d));

@@ -52,18 +52,49 @@ template <class F> __device__ __forceinline__ float dot_codes(const Block& b, co
     return __fmaf_rn(__fmul_rn(b.scale, in.scale), (float) second, sum);
 }
 
+/** Two of each four: the inputs are chosen that the 16 kept codes meet, which metadata makes a byte permutation; nothing is spread to its place. */
+struct Kept {
+    uint4 q;
+    uint32_t choice[2]; // of words 0 and 2, 1 and 3, each 16 bits
+    float scale;
+
+    template <class P> __device__ __forceinline__ explicit Kept(const P& p) : q(kept(p)), scale(scale_of(p)) {
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            uint32_t m = p.meta >> 8 * i & 0x00ff00ff; // eight columns: four places of two bits
+            m = (m | m << 4) & 0x0f0f0f0f;
+            choice[i] = (m | m << 2) & 0x33333333 | 0x44004400;
+        }
+    }
+    __device__ __forceinline__ float dot(const int8_t* x, const BlockScale* s, float sum) const {
+        uint4 lo = *reinterpret_cast<const uint4*>(x), hi = *reinterpret_cast<const uint4*>(x + 16);
+        int d = __dp4a((int) q.x, (int) __byte_perm(lo.x, lo.y, choice[0]), 0);
+        d = __dp4a((int) q.y, (int) __byte_perm(lo.z, lo.w, choice[1]), d);
+        d = __dp4a((int) q.z, (int) __byte_perm(hi.x, hi.y, choice[0] >> 16), d);
+        d = __dp4a((int) q.w, (int) __byte_perm(hi.z, hi.w, choice[1] >> 16), d);
+        return __fmaf_rn(__fmul_rn(scale, s->scale), (float) d, sum);
+    }
+};
+
 /** What inputs come as. */
 enum Inputs { IN_F32, IN_I8, IN_BF16 };
 
 /** Adds an item's products with the columns from col on of up to N rows, given by where they begin. With
- * bfloat16 inputs weights are rounded likewise, as what they stand for: a row's scale included. */
+ * bfloat16 inputs weights are rounded likewise, as what they stand for: a row's scale included. ld: the inputs of a row. */
 template <class F, int IN, int N>
-__device__ __forceinline__ void dot_item(const typename F::Part* p, const void* x, const BlockScale* xs, const int* rows, int m, int col, float rowScale,
-                                         float* sum) {
+__device__ __forceinline__ void dot_item(const typename F::Part* p, const void* x, const BlockScale* xs, const int* rows, int m, int col, int ld,
+                                         float rowScale, float* sum) {
 #pragma unroll
     for (int s = 0; s < F::SUBS; s++) {
         int at = col + s * F::SUB;
-        if constexpr (IN == IN_I8) {
+        if (F::PADS && at >= ld) break; // the next row's input
+        if constexpr (IN == IN_I8 && F::PADS) {
+            Kept w(p[s]);
+#pragma unroll
+            for (int i = 0; i < N; i++) {
+                if (N == 1 || i < m) sum[i] = w.dot(static_cast<const int8_t*>(x) + (rows[i] + at), xs + ((rows[i] + at) >> 5), sum[i]);
+            }
+        } else if constexpr (IN == IN_I8) {
             Block b;
             F::unpack(p[s], s, b);
 #pragma unroll
@@ -77,7 +108,7 @@ __device__ __forceinline__ void dot_item(const typename F::Part* p, const void* 
             if constexpr (IN == IN_BF16) {
 #pragma unroll
                 for (int i = 0; i < F::SUB; i += 2) {
-                    uint32_t two = F::ROW_SCALE ? two_halves<true>(__fmul_rn(w[i], rowScale), __fmul_rn(w[i + 1], rowScale)) : two_halves<true>(w[i], w[i + 1]);
+                    uint32_t two = F::ROW_SCALE ? two_bfloats(__fmul_rn(w[i], rowScale), __fmul_rn(w[i + 1], rowScale)) : two_bfloats(w[i], w[i + 1]);
                     w[i] = bfloat_bits(two), w[i + 1] = __uint_as_float(two & 0xffff0000);
                 }
 #pragma unroll

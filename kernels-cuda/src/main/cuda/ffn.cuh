@@ -16,7 +16,7 @@ __device__ __forceinline__ void ffn(const void* x, const BlockScale* xs, const u
     for (int matrix = 0; matrix < 2; matrix++) {
         float sum[N] = {};
         if (panel * 16 < width) {
-            panel_sums<F, IN, N>((matrix ? wUp : wGate) + panel * panel_bytes<F, 16>(units), units, x, xs, rows, m, part, SPLITS, sum);
+            panel_sums<F, IN, N>((matrix ? wUp : wGate) + panel * panel_bytes<F, 16>(units), units, x, xs, rows, m, align32(cols), part, SPLITS, sum);
         }
         if (lane < 16) {
 #pragma unroll
@@ -38,7 +38,9 @@ __device__ __forceinline__ void ffn(const void* x, const BlockScale* xs, const u
     float v = at < width ? __fmul_rn(activated(activation, both[0]), both[1]) : 0.f;
     i64 to = (i64) i * align32(width) + at;
     if (out) out[to] = v;
-    if (outQ) {
+    if (outQ && !outS) {
+        reinterpret_cast<uint16_t*>(outQ)[to] = (uint16_t) two_bfloats(v, 0.f);
+    } else if (outQ) {
         float max = fabsf(v);
 #pragma unroll
         for (int d = 16; d > 0; d >>= 1) max = max_nan(max, __shfl_xor_sync(~0u, max, d));

@@ -45,9 +45,20 @@ __device__ __forceinline__ void flash(const float* q, const T* kc, const T* vc, 
         rowLast[r] = on ? pos[row0 + r] : 0;
         rowFirst[r] = on && window > 0 ? max(0, pos[row0 + r] - window + 1) : 0;
     }
-    for (int i = tid; i < ROWS * SIZE; i += WARPS * 32) {
-        int r = i / SIZE, place = i % SIZE, d = Rows<T>::dim(place, LANES);
-        query[r * LD + place] = row0 + r < n && d < headSize ? q[(i64) (row0 + r) * ld + head * headSize + d] : 0.f;
+    if (headSize % 4 == 0) {
+        for (int i = tid; i < ROWS * SIZE / 4; i += WARPS * 32) {
+            int r = i / (SIZE / 4), four = i % (SIZE / 4);
+            // eight lanes, which store together, take even or odd fours, whose places are neighbours; two eights read whole sectors
+            if (sizeof(T) < 4) four = (four & ~15) | (four & 7) << 1 | (four >> 3 & 1);
+            float4 v = {0, 0, 0, 0};
+            if (row0 + r < n && 4 * four < headSize) v = *reinterpret_cast<const float4*>(q + (i64) (row0 + r) * ld + head * headSize + 4 * four);
+            *reinterpret_cast<float4*>(query + r * LD + Rows<T>::place(four, LANES)) = v;
+        }
+    } else {
+        for (int i = tid; i < ROWS * SIZE; i += WARPS * 32) {
+            int r = i / SIZE, place = i % SIZE, d = Rows<T>::dim(place, LANES);
+            query[r * LD + place] = row0 + r < n && d < headSize ? q[(i64) (row0 + r) * ld + head * headSize + d] : 0.f;
+        }
     }
     __syncthreads();
 

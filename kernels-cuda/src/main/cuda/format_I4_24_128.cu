@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "format.cuh"
 
-INTEGER_FORMAT(I4_24_128)
+SPARSE_FORMAT(I4_24_128)

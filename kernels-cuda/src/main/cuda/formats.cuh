@@ -32,6 +32,7 @@ __device__ __forceinline__ void fifth(uint32_t h, uint32_t* q) {
 template <int UNIT_, int SUBS_, int BYTES_, int PLACE_ = UNIT_> struct Layout {
     static constexpr int UNIT = UNIT_, SUBS = SUBS_, SUB = UNIT_ / SUBS_, BYTES = BYTES_, PLACE = PLACE_;
     static constexpr bool FLOAT = false, ZERO = false, MIN = false, HALVES = false, ROW_SCALE = false;
+    static constexpr bool PADS = false; // whether a row's last unit may reach beyond its input
 };
 
 template <class F> __host__ __device__ int units_of(int cols) {
@@ -411,13 +412,17 @@ __device__ __forceinline__ uint32_t metadata(uint32_t mask) {
     }
     return meta;
 }
+/** How many of the values that are kept of 32 lie before column `left`: what the file keeps beyond the row's end is nobody's. */
+__device__ __forceinline__ int kept_before(uint32_t mask, int left) {
+    return left >= 32 ? 16 : left <= 0 ? 0 : min(16, __popc(mask & ((1u << left) - 1)));
+}
 /** Two kept bytes at their places among four. */
 __device__ __forceinline__ uint32_t spread(uint32_t first, uint32_t second, uint32_t nibble) {
     return (first & 0xff) << 8 * (nibble & 3) | (second & 0xff) << 8 * (nibble >> 2 & 3);
 }
 
 struct F_I8_24 : Layout<64, 2, 40> {
-    static constexpr bool ROW_SCALE = true;
+    static constexpr bool ROW_SCALE = true, PADS = true;
     struct Part {
         uint4 v;
         uint32_t meta;
@@ -437,17 +442,20 @@ struct F_I8_24 : Layout<64, 2, 40> {
         for (int i = 0; i < 8; i++) b.q[i] = spread(v[i >> 1] >> 16 * (i & 1), v[i >> 1] >> (16 * (i & 1) + 8), p.meta >> 4 * i);
         b.scale = 1.f;
     }
-    static __device__ void place(const uint8_t* raw, uint8_t* panel, int items, int, int item, int, int) {
+    static __device__ void place(const uint8_t* raw, uint8_t* panel, int items, int, int item, int, int left) {
         const uint8_t* block = raw + 4;
         uint32_t* meta = reinterpret_cast<uint32_t*>(panel + items * 32ll + item * 8ll);
-        meta[0] = metadata(raw32(block)), meta[1] = metadata(raw32(block + 4));
-        copy(panel + item * 16ll, block + 8, 16);
-        copy(panel + (items + item) * 16ll, block + 24, 16);
+        for (int s = 0; s < 2; s++) {
+            uint32_t mask = raw32(block + 4 * s);
+            meta[s] = metadata(mask);
+            copy(panel + (s * (i64) items + item) * 16, block + 8 + 16 * s, kept_before(mask, left - 32 * s)); // the rest is zero
+        }
     }
     static __host__ __device__ i64 raw_offset(int unit) { return 40ll * unit; }
 };
 
 template <int G> struct F_I4_24 : Layout<G, G / 32, 4 + G / 8 + G / 4> {
+    static constexpr bool PADS = true;
     static constexpr int SUBS = G / 32;
     struct Part {
         uint2 v;
@@ -486,17 +494,39 @@ template <int G> struct F_I4_24 : Layout<G, G / 32, 4 + G / 8 + G / 4> {
         }
         b.scale = __uint_as_float(p.d);
     }
-    static __device__ void place(const uint8_t* raw, uint8_t* panel, int items, int, int item, int, int) {
+    static __device__ void place(const uint8_t* raw, uint8_t* panel, int items, int, int item, int, int left) {
         for (int s = 0; s < SUBS; s++) {
-            *reinterpret_cast<uint32_t*>(panel + (i64) items * (G / 4) + (i64) item * (G / 8) + 4 * s) = metadata(raw32(raw + 4 + 4 * s));
+            uint32_t mask = raw32(raw + 4 + 4 * s);
+            *reinterpret_cast<uint32_t*>(panel + (i64) items * (G / 4) + (i64) item * (G / 8) + 4 * s) = metadata(mask);
+            uint8_t* to = panel + ((s >> 1) * (i64) items + item) * 16 + 8 * (s & 1);
+            int n = kept_before(mask, left - 32 * s);
+            for (int i = 0; i < 8; i++) {
+                uint8_t pair = raw[4 + G / 8 + 8 * s + i];
+                to[i] = 2 * i + 1 < n ? pair : 2 * i < n ? (pair & 15) | 0x80 : 0x88; // 8 stands for zero
+            }
         }
-        for (int i = 0; i < SUBS / 2; i++) copy(panel + (i * (i64) items + item) * 16, raw + 4 + G / 8 + 16 * i, 16);
         copy(panel + (i64) items * (G / 4 + G / 8) + item * 4ll, raw, 4);
     }
     static __host__ __device__ i64 raw_offset(int unit) { return (4ll + G / 8 + G / 4) * unit; }
 };
 using F_I4_24_64 = F_I4_24<64>;
 using F_I4_24_128 = F_I4_24<128>;
+
+/** Sixteen kept bytes of 32 columns. */
+__device__ __forceinline__ uint4 kept(const F_I8_24::Part& p) { return p.v; }
+template <class P> __device__ __forceinline__ uint4 kept(const P& p) {
+    uint32_t q[4];
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        uint32_t v = i ? p.v.y : p.v.x, even = v & LOW, odd = v >> 4 & LOW;
+        q[2 * i] = __byte_perm(even, odd, 0x5140), q[2 * i + 1] = __byte_perm(even, odd, 0x7362);
+    }
+#pragma unroll
+    for (int i = 0; i < 4; i++) q[i] = ((q[i] | 0x80808080) - 0x08080808) ^ 0x80808080;
+    return {q[0], q[1], q[2], q[3]};
+}
+__device__ __forceinline__ float scale_of(const F_I8_24::Part&) { return 1.f; }
+template <class P> __device__ __forceinline__ float scale_of(const P& p) { return __uint_as_float(p.d); }
 
 // ---- what follows from them
 

@@ -23,7 +23,7 @@ __device__ __forceinline__ void gather_rows(const void* x, const BlockScale* xs,
         for (int item = lane; item < items; item += 32) {
             typename F::Part p[F::SUBS];
             F::template load<1>(p, panel, items, item);
-            dot_item<F, IN, N>(p, x, xs, rows, m, item * F::UNIT, 1.f, sum);
+            dot_item<F, IN, N>(p, x, xs, rows, m, item * F::UNIT, ld, 1.f, sum);
         }
         float scale = row_scale<F>(panel, items, 0);
 #pragma unroll

@@ -11,8 +11,9 @@ template <class F> struct TileWeights {
     const uint8_t* panel; // this thread's
     int items, row, blocks;
 
-    __device__ __forceinline__ TileWeights(const uint8_t* w, int outs, int cols) {
-        int units = units_of<F>(cols), out = blockIdx.x * TILE + (threadIdx.x & 63);
+    __device__ __forceinline__ TileWeights(const uint8_t* w, int outs, int cols) : TileWeights(w, outs, cols, blockIdx.x * TILE + (threadIdx.x & 63)) {}
+    __device__ __forceinline__ TileWeights(const uint8_t* w, int outs, int cols, int out) {
+        int units = units_of<F>(cols);
         items = units * 16;
         row = out & 15;
         panel = w + (out >> 4) * panel_bytes<F, 16>(units);
@@ -29,7 +30,7 @@ template <class F> struct TileWeights {
 constexpr int PAIR_LD = TILE + 8; // pairs of a half-warp, written for rows g .. g + 3, meet in no bank
 
 /** Finishes a tile [row][output] that lies in shared memory: scale, bias, cap, residual; four outputs a lane. */
-template <class F, bool SCALE, int LD>
+template <class F, bool SCALE, int ROWS = TILE, int LD>
 __device__ __forceinline__ void write_tile(float (*out)[LD], const uint8_t* w, const float* bias, const float* add, float* y, int n, int outs, int cols,
                                            float softCap) {
     __syncthreads();
@@ -42,11 +43,11 @@ __device__ __forceinline__ void write_tile(float (*out)[LD], const uint8_t* w, c
                  row_scale<F>(panel, units * 16, (to & 15) + 3)};
     }
 #pragma unroll 1
-    for (int r = threadIdx.x >> 4; r < TILE && blockIdx.y * TILE + r < n; r += GEMM_THREADS / 16) {
+    for (int r = threadIdx.x >> 4; r < ROWS && blockIdx.y * ROWS + r < n; r += GEMM_THREADS / 16) {
         float4 v = *reinterpret_cast<float4*>(&out[r][col]);
         v = {v.x * scale.x + b.x, v.y * scale.y + b.y, v.z * scale.z + b.z, v.w * scale.w + b.w};
         if (softCap != 0.f) v = {soft_cap(v.x, softCap), soft_cap(v.y, softCap), soft_cap(v.z, softCap), soft_cap(v.w, softCap)};
-        i64 at = (i64) (blockIdx.y * TILE + r) * ld + to;
+        i64 at = (i64) (blockIdx.y * ROWS + r) * ld + to;
         if (add) {
             float4 a = *reinterpret_cast<const float4*>(add + at);
             v = {v.x + a.x, v.y + a.y, v.z + a.z, v.w + a.w};

@@ -8,7 +8,7 @@ constexpr int GEMV_WARPS = 8;
 
 /** This warp's sums of a panel; warps of a block stride over its items. */
 template <class F, int IN, int N>
-__device__ __forceinline__ void panel_sums(const uint8_t* panel, int units, const void* x, const BlockScale* xs, const int* rows, int m, int warp,
+__device__ __forceinline__ void panel_sums(const uint8_t* panel, int units, const void* x, const BlockScale* xs, const int* rows, int m, int ld, int warp,
                                            int warps, float* sum) {
     constexpr int UNROLL = F::FLOAT ? (N == 1 ? 4 : 2) : F::SUBS == 1 && N == 1 ? 2 : 1;
     int items = units * 16, lane = threadIdx.x & 31;
@@ -17,7 +17,7 @@ __device__ __forceinline__ void panel_sums(const uint8_t* panel, int units, cons
     for (int item = warp * 32 + lane; item < items; item += warps * 32) {
         typename F::Part p[F::SUBS];
         F::template load<16>(p, panel, items, item);
-        dot_item<F, IN, N>(p, x, xs, rows, m, (item >> 4) * F::UNIT, before, sum);
+        dot_item<F, IN, N>(p, x, xs, rows, m, (item >> 4) * F::UNIT, ld, before, sum);
     }
     float scale = IN == IN_BF16 ? 1.f : row_scale<F>(panel, items, lane & 15);
 #pragma unroll
@@ -43,7 +43,7 @@ __device__ __forceinline__ void gemv(const void* x, const BlockScale* xs, const 
     int units = units_of<F>(cols);
     const uint8_t* panel = w + blockIdx.x * panel_bytes<F, 16>(units);
     float sum[N] = {};
-    panel_sums<F, IN, N>(panel, units, x, xs, rows, m, warp, GEMV_WARPS, sum);
+    panel_sums<F, IN, N>(panel, units, x, xs, rows, m, align32(cols), warp, GEMV_WARPS, sum);
     if (lane < 16) {
 #pragma unroll
         for (int i = 0; i < N; i++) sums[warp][i][lane] = sum[i];

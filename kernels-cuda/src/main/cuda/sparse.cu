@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // 2:4 weights on sparse tensor cores. Weights are operand A, so outputs lie on M and rows on N, and what is pruned is neither stored nor multiplied. Inputs
-// with a scale for 32 take the instruction of k 32 (a lane's metadata register serves two of them), those with a scale for 64 that of k 64.
+// have a scale for 32, so the instruction is that of k 32; a lane's metadata register serves two of them.
 #include "gemm.cuh"
 #include "ptx_sparse.cuh"
 
 namespace {
 constexpr int STEP = 64, STAGES = 3;
+constexpr int META_LD = TILE + 16; // 16 rows of both halves are read at once: 32 banks
 constexpr int SUM_ZERO = 0x4b400000; // an integer added to 1.5 * 2^23 is a float without a conversion
 constexpr float SUM_BIAS = 12582912.f;
 
 struct __align__(16) Stages {
     int8_t x[STAGES][TILE * STEP];  // [row][piece of 16 ^ (row / 2 & 3)]
     int8_t w[2][2][TILE][16];       // kept bytes of 32 columns: [half][output]
-    uint32_t meta[2][2][TILE];
+    uint32_t meta[2][2][META_LD];
     float wScale[2][TILE];
     float xScale[2][2][TILE];
 };
@@ -22,28 +23,13 @@ union Tile {
     float out[TILE][OUT_LD];
 };
 
-/** Sixteen kept bytes of 32 columns. */
-__device__ __forceinline__ uint4 kept(const F_I8_24::Part& p) { return p.v; }
-template <class P> __device__ __forceinline__ uint4 kept(const P& p) {
-    uint32_t q[4];
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-        uint32_t v = i ? p.v.y : p.v.x, even = v & LOW, odd = v >> 4 & LOW;
-        q[2 * i] = __byte_perm(even, odd, 0x5140), q[2 * i + 1] = __byte_perm(even, odd, 0x7362);
-    }
-#pragma unroll
-    for (int i = 0; i < 4; i++) q[i] = ((q[i] | 0x80808080) - 0x08080808) ^ 0x80808080;
-    return {q[0], q[1], q[2], q[3]};
-}
-__device__ __forceinline__ float scale_of(const F_I8_24::Part&) { return 1.f; }
-template <class P> __device__ __forceinline__ float scale_of(const P& p) { return __uint_as_float(p.d); }
-
-template <class F, int BLOCK>
+template <class F>
 __device__ __forceinline__ void gemm_sparse(const int8_t* x, const BlockScale* xs, const uint8_t* w, const float* bias, const float* add, float* y,
                                             const int* rowOf, int n, int outs, int cols, float softCap) {
     __shared__ Tile tile;
     Stages& stages = tile.stages;
-    int ld = align32(cols), steps = cols / STEP, tid = threadIdx.x, warp = tid >> 5, lane = tid & 31, row0 = blockIdx.y * TILE;
+    int ld = align32(cols), steps = ceil_div(ld, STEP), blocks = ld / 32, row0 = blockIdx.y * TILE;
+    int tid = threadIdx.x, warp = tid >> 5, lane = tid & 31;
     auto source = [&](int r) { return row0 + r < n ? (rowOf ? rowOf[row0 + r] : row0 + r) : -1; };
     int copied[2] = {source(tid >> 2), source((tid >> 2) + 32)}, scaled = source(tid >> 1), half = tid >> 6;
     TileWeights<F> weights(w, outs, cols);
@@ -52,35 +38,36 @@ __device__ __forceinline__ void gemm_sparse(const int8_t* x, const BlockScale* x
         if (step < steps) {
 #pragma unroll
             for (int i = 0; i < 2; i++) {
-                int r = (tid >> 2) + 32 * i, piece = tid & 3;
-                bool on = copied[i] >= 0;
-                copy_async(stages.x[step % STAGES] + r * STEP + (piece ^ (r >> 1 & 3)) * 16, x + (on ? (i64) copied[i] * ld + step * STEP + piece * 16 : 0), on);
+                int r = (tid >> 2) + 32 * i, piece = tid & 3, col = step * STEP + piece * 16;
+                bool on = copied[i] >= 0 && col < ld;
+                copy_async(stages.x[step % STAGES] + r * STEP + (piece ^ (r >> 1 & 3)) * 16, x + (on ? (i64) copied[i] * ld + col : 0), on);
             }
         }
         copy_commit();
     };
     typename F::Part loaded;
     bool has;
-    constexpr int SCALES = STEP / BLOCK;
+    constexpr int SCALES = STEP / 32;
     float scale[SCALES]; // read every second step, two lanes a row
     auto fetch = [&](int step) {
         has = weights.load(loaded, step * STEP + half * 32);
         if (step & 1) return;
         int b = (step + (tid & 1)) * SCALES;
-        const BlockScale* from = xs + (i64) scaled * (ld / BLOCK) + b;
-        scale[0] = scale[SCALES - 1] = 0;
-        if (scaled < 0 || b >= steps * SCALES) return;
-        if (SCALES == 2) {
+        const BlockScale* from = xs + (i64) scaled * blocks + b;
+        scale[0] = scale[1] = 0;
+        if (scaled < 0 || b >= blocks) return;
+        if (!(blocks & 1)) {
             float4 both = *reinterpret_cast<const float4*>(from);
-            scale[0] = both.x, scale[SCALES - 1] = both.z;
+            scale[0] = both.x, scale[1] = both.z;
         } else {
             scale[0] = from->scale;
+            if (b + 1 < blocks) scale[1] = from[1].scale;
         }
     };
     auto unpack = [&](int step) {
         int to = step & 1, r = tid & 63;
         *reinterpret_cast<uint4*>(stages.w[to][half][r]) = has ? kept(loaded) : uint4{0, 0, 0, 0};
-        // rows and columns that pad the matrix have no metadata: any that is legal will do
+        // rows that pad the matrix have no metadata: any that is legal will do
         stages.meta[to][half][r] = has && loaded.meta ? loaded.meta : 0x44444444;
         if (half == 0) stages.wScale[to][r] = has ? scale_of(loaded) : 0.f;
         if ((tid & 1) == to) {
@@ -108,14 +95,10 @@ __device__ __forceinline__ void gemm_sparse(const int8_t* x, const BlockScale* x
 #pragma unroll
             for (int c = 0; c < 4; c++) {
                 int d[2][4];
-                if (BLOCK == 64) {
-                    mma_sparse64(d[0], a, b[c], meta, SUM_ZERO);
-                } else {
-                    mma_sparse32<0>(d[0], a[0], a[1], b[c][0], b[c][1], meta, SUM_ZERO);
-                    mma_sparse32<1>(d[1], a[2], a[3], b[c][2], b[c][3], meta, SUM_ZERO);
-                }
+                mma_sparse32<0>(d[0], a[0], a[1], b[c][0], b[c][1], meta, SUM_ZERO);
+                mma_sparse32<1>(d[1], a[2], a[3], b[c][2], b[c][3], meta, SUM_ZERO);
 #pragma unroll
-                for (int k = 0; k < 64 / BLOCK; k++) {
+                for (int k = 0; k < SCALES; k++) {
                     float2 s = *reinterpret_cast<const float2*>(&stages.xScale[from][k][nRow + c * 8 + 2 * t]);
 #pragma unroll
                     for (int i = 0; i < 4; i++) {
@@ -152,16 +135,13 @@ __device__ __forceinline__ void gemm_sparse(const int8_t* x, const BlockScale* x
 }
 } // namespace
 
-#define SPARSE(F, NAME, BLOCK)                                                                                                                          \
+#define SPARSE(F)                                                                                                                                       \
     extern "C" __global__ void __launch_bounds__(GEMM_THREADS, 1)                                                                                       \
-            gemm_sparse_##F##_##NAME(const int8_t* x, const BlockScale* xs, const uint8_t* w, const float* bias, const float* add, float* y,            \
+            gemm_sparse_##F##_I8(const int8_t* x, const BlockScale* xs, const uint8_t* w, const float* bias, const float* add, float* y,            \
                                      const int* rowOf, int n, int outs, int cols, float softCap) {                                                      \
-        gemm_sparse<F_##F, BLOCK>(x, xs, w, bias, add, y, rowOf, n, outs, cols, softCap);                                                               \
+        gemm_sparse<F_##F>(x, xs, w, bias, add, y, rowOf, n, outs, cols, softCap);                                                               \
     }
 
-SPARSE(I8_24, I8, 32)
-SPARSE(I4_24_64, I8, 32)
-SPARSE(I4_24_128, I8, 32)
-SPARSE(I8_24, I8_64, 64)
-SPARSE(I4_24_64, I8_64, 64)
-SPARSE(I4_24_128, I8_64, 64)
+SPARSE(I8_24)
+SPARSE(I4_24_64)
+SPARSE(I4_24_128)

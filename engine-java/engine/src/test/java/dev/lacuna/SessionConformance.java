@@ -27,6 +27,7 @@ import dev.lacuna.ops.KvType;
 import dev.lacuna.ops.Limits;
 import dev.lacuna.ops.OpsOptions;
 import dev.lacuna.tensor.Format;
+import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -37,6 +38,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -45,6 +47,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * What sessions may rely on, whatever kernels run them: a text reads the same alone or among others, computed at once or token by token, on one thread
  * or several, from the cache or anew. Each backend runs it.
  */
+@TestInstance(TestInstance.Lifecycle.PER_CLASS) // so that a backend may say which formats it takes
 public abstract class SessionConformance {
     @TempDir
     protected static Path folder;
@@ -79,9 +82,15 @@ public abstract class SessionConformance {
         }
     }
 
-    static Stream<Case> cases() {
+    /** Whether there are kernels of a format. */
+    protected boolean takes(Format format) {
+        return true;
+    }
+
+    Stream<Case> cases() {
         return Stream.of(new Case(Format.F32, InputPolicy.F32, KvType.F32), new Case(Format.Q8_0, InputPolicy.F32, KvType.F16),
-                new Case(Format.Q4_1, InputPolicy.I8, KvType.F32), new Case(Format.Q4_0, InputPolicy.I8, KvType.I8));
+                new Case(Format.Q4_1, InputPolicy.I8, KvType.F32), new Case(Format.Q4_0, InputPolicy.I8, KvType.I8),
+                new Case(Format.I8_24, InputPolicy.I8, KvType.F32)).filter(c -> takes(c.format));
     }
 
     /** A step: how many tokens of each sequence, in the order of their rows. */
@@ -95,10 +104,16 @@ public abstract class SessionConformance {
         float[][][] all = new float[sequences.length][][];
         for (int s = 0; s < sequences.length; s++) all[s] = new float[sequences[s].length][];
         Limits limits = new Limits(64, 8, 64, 8);
-        Path path = new TinyLlama().layers(new int[]{4, 2, 4}, new int[]{2, 1, 4}, new int[]{96, 32, 64}).format(c.format).write(folder, 3);
-        try (ModelFile file = ModelFile.open(path); CheckedOps ops = Backends.find().open(new OpsOptions(threads, kernels(), false))) {
+        // files of that kind have no sparse formats
+        boolean encoded = c.format.kind() == Format.Kind.SPARSE;
+        Path path = new TinyLlama().layers(new int[]{4, 2, 4}, new int[]{2, 1, 4}, new int[]{96, 32, 64})
+                .format(encoded ? Format.F32 : c.format).write(folder, 3);
+        try (Arena arena = Arena.ofShared();
+                ModelFile file = ModelFile.open(path);
+                CheckedOps ops = Backends.find().open(new OpsOptions(threads, kernels(), false))) {
             ModelSpec spec = Decoder.spec(file);
-            Decoder decoder = Decoder.place(file, spec, ops, 256, c.input, UnaryOperator.identity());
+            Decoder decoder = Decoder.place(file, spec, ops, 256, c.input,
+                    encoded ? t -> t.as(c.format, arena) : UnaryOperator.identity());
             try (KvPool kv = ops.kv(spec.kv(c.kv), 65); ForwardPass pass = decoder.pass(limits, kv)) {
                 Batch batch = new Batch(limits);
                 int[] fed = new int[sequences.length];
@@ -180,8 +195,10 @@ public abstract class SessionConformance {
 
     // ---- generations
 
+    /** One input for few rows and many, whatever the kernels are best at: what is compared is how rows are put together. */
     private Lacuna tiny(int sessions, int context) {
-        Options o = Options.DEFAULT.withKernels(kernels()).withThreads(2).withSessions(sessions).withContext(context).withKv(KvType.F32);
+        Options o = Options.DEFAULT.withKernels(kernels()).withThreads(2).withSessions(sessions).withContext(context).withKv(KvType.F32)
+                .withActivations(InputPolicy.F32);
         return Lacuna.open(new TinyLlama().write(folder, 9), o);
     }
 

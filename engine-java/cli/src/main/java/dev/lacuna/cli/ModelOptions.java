@@ -48,7 +48,7 @@ final class ModelOptions {
     @Nullable
     String weights;
 
-    @Option(names = "--activations", paramLabel = "TYPE", defaultValue = "auto", description = "Inputs of products: f32, bf16, i8 (a scale per 32), i8/64, i8/128, i8/row; two with a comma: of steps of up to 8 rows, of larger ones (default: i8, and bf16 in larger steps where the processor has AMX).")
+    @Option(names = "--activations", paramLabel = "TYPE", defaultValue = "auto", description = "Inputs of products: f32, bf16, i8 (a scale per 32), i8/64, i8/128, i8/row; two with a comma: of steps of up to 8 rows, of larger ones (default: i8, and bf16 in larger steps where the processor has AMX, the GPU fast bfloat16).")
     String activations = "auto";
 
     @Option(names = "--layers", paramLabel = "N", split = ",", description = "Keep only these layers, e.g. 0,2,4.")

@@ -334,7 +334,7 @@ public abstract class OpsConformance extends RowSetConformance {
     @ParameterizedTest
     @MethodSource("formatsAndInputs")
     void aRowAloneIsTheRowAmongOthers(Format format, Input input) {
-        int cols = floats(format) ? 172 : 2 * format.group();
+        int cols = floats(format) ? 172 : cols(format, 2);
         for (int rows : new int[]{8, 33}) {
             float[] together = product(format, input, rows, 0, cols);
             for (int r : new int[]{0, 5, rows - 1}) {
@@ -361,7 +361,7 @@ public abstract class OpsConformance extends RowSetConformance {
     @ParameterizedTest
     @MethodSource("formatsAndInputs")
     void threadsDoNotChangeProducts(Format format, Input input) {
-        int cols = floats(format) ? 172 : 2 * format.group();
+        int cols = floats(format) ? 172 : cols(format, 2);
         for (int rows : new int[]{1, 9, 33}) {
             agree("threads, linear %s x %s, %d rows".formatted(format, input, rows), room(rows), open(1), () -> open(3), s -> {
                 Linear w = s.linear(format, 301, cols, pinned(input), false);
@@ -405,16 +405,16 @@ public abstract class OpsConformance extends RowSetConformance {
     @ParameterizedTest
     @MethodSource("formatsAndInputs")
     void embed(Format format, Input input) {
-        int group = floats(format) ? 43 : format.group();
+        int cols = floats(format) ? 129 : cols(format, 3);
         InputPolicy policy = pinned(input);
         for (int rows : new int[]{1, 3, 33}) {
             boolean learned = rows > 1;
             conform("embed %s, %d rows, %s".formatted(format, rows, input), new Limits(rows + 2, 1, 1, 2), s -> {
                 // tied: looked up and multiplied
-                Weight table = s.table(s.tensor(format, 37, 3 * group), policy);
-                Weight positions = learned ? s.table(s.tensor(Format.F16, 2 + rows, 3 * group), InputPolicy.F32) : null;
-                Act x = s.act(3 * group, InputPolicy.F32);
-                Act direct = s.act(3 * group, policy);
+                Weight table = s.table(s.tensor(format, 37, cols), policy);
+                Weight positions = learned ? s.table(s.tensor(Format.F16, 2 + rows, cols), InputPolicy.F32) : null;
+                Act x = s.act(cols, InputPolicy.F32);
+                Act direct = s.act(cols, policy);
                 Act y = s.act(37, InputPolicy.F32);
                 Batch b = s.batch(2);
                 b.addSequence(new int[]{1, 2}, 2);
@@ -546,7 +546,7 @@ public abstract class OpsConformance extends RowSetConformance {
     @ParameterizedTest
     @MethodSource("formatsAndInputs")
     void logits(Format format, Input input) {
-        int cols = floats(format) ? 96 : 2 * format.group();
+        int cols = floats(format) ? 96 : cols(format, 2);
         for (float cap : new float[]{0, 3}) {
             for (int vocabulary : new int[]{1, 31, 172}) {
                 conform("logits %s x %s, %d, cap %s".formatted(format, input, vocabulary, cap), new Limits(7, 2, 5, 1), s -> {
@@ -965,7 +965,7 @@ public abstract class OpsConformance extends RowSetConformance {
     void whatIsNotFiniteReachesProducts(float bad) {
         for (Format format : formats().toList()) {
             for (Input input : inputs().filter(i -> takes(format, i)).toList()) {
-                int cols = floats(format) ? 43 : 2 * format.group();
+                int cols = floats(format) ? 43 : cols(format, 2);
                 for (int rows : new int[]{1, 3, 33}) {
                     conform("%s in linear %s x %s, %d rows".formatted(bad, format, input, rows), room(rows), s -> {
                         Linear w = s.linear(format, 33, cols, pinned(input), false);
@@ -1069,9 +1069,8 @@ public abstract class OpsConformance extends RowSetConformance {
 
         Block(Stage s, Format format, InputPolicy policy, boolean gated) {
             this.s = s;
-            int group = format.group() == 256 ? 256 : 128;
-            dim = group;
-            width = 2 * group;
+            dim = format.group() == 256 ? 256 : format.pads() ? 172 : 128;
+            width = 2 * dim;
             table = s.table(s.tensor(format, 61, dim), policy);
             List<Weight> w = s.ops.place(List.of(s.tensor(format, 4 * headSize, dim), s.tensor(format, 2 * headSize, dim),
                     s.tensor(format, 2 * headSize, dim)), policy, EnumSet.of(Use.PRODUCT));
@@ -1119,7 +1118,9 @@ public abstract class OpsConformance extends RowSetConformance {
 
     /** Formats of a block, its inputs, and whether its feed-forward part is gated. */
     Stream<Arguments> blocks() {
-        return Stream.of(Format.F32, Format.I8_ROW, Format.Q4_0, Format.Q8_0, Format.Q4_K).filter(formats().toList()::contains)
+        return Stream
+                .of(Format.F32, Format.I8_ROW, Format.Q4_0, Format.Q8_0, Format.Q4_K, Format.I8_24, Format.i4TwoOfFour(128))
+                .filter(formats().toList()::contains)
                 .flatMap(f -> inputs().filter(i -> takes(f, i))
                         .flatMap(i -> Stream.of(true, false).map(gated -> Arguments.of(f, i, gated))));
     }

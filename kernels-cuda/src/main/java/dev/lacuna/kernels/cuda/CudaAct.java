@@ -4,32 +4,48 @@ import dev.lacuna.ops.Act;
 import dev.lacuna.ops.Input;
 import dev.lacuna.ops.InputPolicy;
 
-/** An activation on the device: floats where its policy has some, codes and scales where it packs. Columns are padded with zeros. */
+/** An activation on the device, once for each input of its policy. Columns are padded with zeros. */
 final class CudaAct implements Act {
     /** Bytes of the scale and the sum of a block's codes. */
     static final int SCALE = 8;
 
+    /**
+     * Where rows in one kind of input are.
+     *
+     * @param values floats, bfloats or codes
+     * @param scales of codes, else 0
+     */
+    record Place(Input input, long values, long scales) {
+        boolean packed() {
+            return !(input instanceof Input.F32);
+        }
+    }
+
     private final int cols;
     private final InputPolicy policy;
     private final CudaWorkspace room;
-    private final long floats;
-    private final long codes;
-    private final long scales;
-    private Input packed;
+    private final Place few;
+    private final Place many;
+    private Place latest;
 
     CudaAct(int cols, InputPolicy policy, CudaWorkspace room) {
         this.cols = cols;
         this.policy = policy;
         this.room = room;
-        long rows = room.limits().rows();
-        int stride = Sizes.stride(cols);
-        boolean plain = policy.fewRows() instanceof Input.F32 || policy.manyRows() instanceof Input.F32;
-        boolean packs = policy.fewRows() instanceof Input.I8 || policy.manyRows() instanceof Input.I8;
-        String what = "an activation of " + rows + " x " + cols;
-        floats = plain ? room.zeros(Math.multiplyExact(rows, (long) stride * Float.BYTES), what) : 0;
-        codes = packs ? room.zeros(Math.multiplyExact(rows, (long) stride), what) : 0;
-        scales = packs ? room.zeros(Math.multiplyExact(rows, (long) stride / Sizes.BLOCK * SCALE), what) : 0;
-        packed = policy.fewRows();
+        few = place(policy.fewRows());
+        many = policy.manyRows().equals(policy.fewRows()) ? few : place(policy.manyRows());
+        latest = few;
+    }
+
+    private Place place(Input input) {
+        long values = Math.multiplyExact(room.limits().rows(), (long) stride());
+        String what = "an activation of " + room.limits().rows() + " x " + cols;
+        return switch (input) {
+            case Input.F32 f32 -> new Place(f32, room.zeros(Math.multiplyExact(values, Float.BYTES), what), 0);
+            case Input.Bf16 bf16 -> new Place(bf16, room.zeros(Math.multiplyExact(values, Short.BYTES), what), 0);
+            case Input.I8 i8 -> new Place(i8, room.zeros(values, what),
+                    room.zeros(Math.multiplyExact(values / Sizes.BLOCK, SCALE), what));
+        };
     }
 
     @Override
@@ -50,44 +66,34 @@ final class CudaAct implements Act {
         return Sizes.stride(cols);
     }
 
-    boolean packs(int rows) {
-        return policy.of(rows) instanceof Input.I8;
+    /** Where the rows of such a step are. */
+    Place of(int rows) {
+        return rows <= InputPolicy.FEW ? few : many;
     }
 
-    /** Where the rows of such a step are read from. */
-    long input(int rows) {
-        return packs(rows) ? codes : floats;
+    /** The rows of such a step and their scales, which are null unless they are codes. */
+    Launch input(Launch to, int rows) {
+        return to.at(of(rows).values).at(of(rows).scales);
     }
 
-    /** The scales of such a step's rows, or null. */
-    long inputScales(int rows) {
-        return packs(rows) ? scales : 0;
-    }
-
-    /** The three pointers of an output, two or one of which are null. */
+    /** The three pointers of an output: floats, or what they are packed to, and scales. */
     Launch output(Launch to, int rows) {
-        return packs(rows) ? to.at(0).at(codes).at(scales) : to.at(floats).at(0).at(0);
+        Place place = of(rows);
+        return place.packed() ? to.at(0).at(place.values).at(place.scales) : to.at(place.values).at(0).at(0);
     }
 
+    /** Of an activation that is single precision whatever the rows. */
     long floats() {
-        return floats;
+        return few.values;
     }
 
-    long codes() {
-        return codes;
-    }
-
-    long scales() {
-        return scales;
-    }
-
-    /** Whether the latest writer packed. */
-    boolean packed() {
-        return packed instanceof Input.I8;
+    /** Where the latest writer wrote. */
+    Place latest() {
+        return latest;
     }
 
     /** Says that a step of that many rows has written here. */
     void written(int rows) {
-        packed = policy.of(rows);
+        latest = of(rows);
     }
 }

@@ -36,6 +36,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -49,7 +50,7 @@ final class CudaOps implements Ops {
     /** Rows of a product that its kernels for few take at a time. */
     private static final int FEW = 8;
     /** Rows and outputs of a tile of the kernels for many. */
-    private static final int TILE = 64;
+    static final int TILE = 64;
     /** Blocks of the cache that one part of a split attention reads. */
     private static final int SPLIT_BLOCKS = 8;
     /** Parts that a sum of chosen rows is cut into, and how many of the capacity each has at least. */
@@ -110,6 +111,7 @@ final class CudaOps implements Ops {
     @Override
     public List<Weight> place(List<Tensor> tensors, InputPolicy policy, Set<Use> uses) {
         device.enter();
+        requireInputs(policy, tensors.getFirst().name());
         for (Tensor t : tensors) requireKernels(t, policy, uses);
         List<Weight> placed = new ArrayList<>();
         for (Tensor t : tensors) placed.add(place(t, policy, uses));
@@ -128,9 +130,32 @@ final class CudaOps implements Ops {
         };
     }
 
+    /** Whether there are kernels that read such inputs. */
+    private static boolean takes(Input input) {
+        return !(input instanceof Input.I8) || input.equals(Input.I8);
+    }
+
+    /**
+     * @param what is read or multiplied so, in words that an error can begin with
+     * @throws UnsupportedKernelException if no kernel reads such inputs
+     */
+    static void requireInputs(InputPolicy policy, String what) {
+        for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
+            if (takes(input)) continue;
+            throw new UnsupportedKernelException(what + ": no CUDA kernel reads inputs in " + input + ", they read "
+                    + Stream.of(Input.F32, Input.BF16, Input.I8).filter(CudaOps::takes).toList()
+                    + "; use --activations f32, bf16 or i8, or other kernels (--backend cpu)");
+        }
+    }
+
+    /** The kernel of many rows: two of each four weights have tensor cores of their own, which drivers know from CUDA 12.5 on. */
+    private String tiles(Format f, Input input) {
+        String sparse = "gemm_sparse_" + f + "_" + code(input);
+        return device.sparse() && modules.has(CudaWeight.SPARSE, sparse) ? sparse : "gemm_" + f + "_" + code(input);
+    }
+
     private boolean takes(Format f, Use use, Input input) {
-        // kernels of sparse rows take whole groups only, and are not placed yet (#7)
-        if (f.kind() == Format.Kind.SPARSE || !(input.equals(Input.F32) || input.equals(Input.I8))) return false;
+        if (!takes(input)) return false;
         return kernels(use, f, input).stream().allMatch(k -> modules.has(CudaWeight.module(f), k));
     }
 
@@ -171,8 +196,9 @@ final class CudaOps implements Ops {
                             .number(Math.toIntExact(from / rowBytes)).number(rows).number(t.cols()).number(panel)
                             .grid(Sizes.ceil((long) rows * units, THREADS), 1, 1, THREADS).go(device.stream());
                 });
-        decisions.placed(f, policy, uses);
-        return new CudaWeight(address, t.rows(), t.cols(), f, policy, bytes);
+        String tiles = tiles(f, policy.manyRows());
+        decisions.placed(f, policy, uses, tiles);
+        return new CudaWeight(address, t.rows(), t.cols(), f, policy, tiles, bytes);
     }
 
     @Override
@@ -217,6 +243,21 @@ final class CudaOps implements Ops {
     @Override
     public List<Format> gathers() {
         return Format.ALL.stream().filter(f -> takes(f, Use.ROWS, Input.F32) && takes(f, Use.COLUMNS, Input.F32)).toList();
+    }
+
+    @Override
+    public InputPolicy inputs() {
+        return inputs(device.capability());
+    }
+
+    /**
+     * The inputs that are fastest on devices of a compute capability. A product of many rows is bound by the instructions that a multiprocessor issues;
+     * with bfloat16 it has fewer, since nothing is scaled behind the tensor cores, and costs no quality. But chips without HBM have a half of the A100's
+     * tensor rate of bfloat16 in a multiprocessor, GeForce a quarter: there tensor cores become the bound.
+     */
+    static InputPolicy inputs(int capability) {
+        boolean fast = capability == 80 || capability / 10 == 9 || capability / 10 == 10;
+        return fast ? new InputPolicy(Input.I8, Input.BF16) : InputPolicy.I8;
     }
 
     @Override
@@ -281,8 +322,13 @@ final class CudaOps implements Ops {
         calls("write").notes().add(() -> act.written(rows));
     }
 
-    private static String code(Input input) {
-        return input instanceof Input.I8 ? "I8" : "F32";
+    /** What of a kernel's name says in what its inputs come. */
+    static String code(Input input) {
+        return switch (input) {
+            case Input.F32 f32 -> "F32";
+            case Input.Bf16 bf16 -> "BF16";
+            case Input.I8 i8 -> "I8";
+        };
     }
 
     /** As the kernels number them. */
@@ -438,7 +484,7 @@ final class CudaOps implements Ops {
         int shared = (tile + TILE) * (size + 4) * Float.BYTES;
         HeadGroups.Group group = groups.of(a, pool.spec().kvHeads()[layer]);
         // a head that is no whole number of blocks cannot pack by itself
-        boolean apart = out.packs(rows) && a.headSize() % Sizes.BLOCK != 0;
+        boolean apart = out.of(rows).packed() && a.headSize() % Sizes.BLOCK != 0;
         long floats = apart
                 ? out.room().scratch("attention of " + out.cols() + " columns",
                         (long) out.room().limits().rows() * out.stride() * Float.BYTES)
@@ -452,7 +498,8 @@ final class CudaOps implements Ops {
                 .real(a.scale()).number(a.window()).real(a.softCap()).grid(a.heads(), Sizes.ceil(rows, tile), 1, size == 256 ? 64 : 128)
                 .shared(shared);
         if (apart) {
-            wide(launch("quantize", "quantize").at(floats).at(out.codes()).at(out.scales()).number(rows).number(out.cols()), out.stride(),
+            wide(launch("quantize", "quantize").at(floats).at(out.of(rows).values()).at(out.of(rows).scales()).number(rows)
+                    .number(out.cols()), out.stride(),
                     rows);
         }
         written(out);
@@ -463,12 +510,11 @@ final class CudaOps implements Ops {
     private void product(CudaAct x, Linear w, long y, long rowOf, int n, boolean tiles, float softCap) {
         CudaWeight weight = (CudaWeight) w.weight();
         int rows = batch.rows();
-        String of = weight.format() + "_" + code(weight.policy().of(rows));
         int outs = weight.rows();
-        String name = tiles ? "gemm_" + of : "gemv_" + of + "_" + count(n);
-        Launch l = launch(weight.module(), name).at(x.input(rows)).at(x.inputScales(rows)).at(weight.address()).at(CudaValues.of(w.bias()))
-                .at(0).at(y).at(rowOf).number(n).number(outs).number(weight.cols()).real(softCap);
-        if (tiles) l.grid(Sizes.ceil(outs, TILE), Sizes.ceil(n, TILE), 1, 128);
+        String name = tiles ? weight.tiles() : "gemv_" + weight.format() + "_" + code(weight.policy().of(rows)) + "_" + count(n);
+        Launch l = x.input(launch(weight.module(name), name), rows).at(weight.address()).at(CudaValues.of(w.bias())).at(0).at(y).at(rowOf)
+                .number(n).number(outs).number(weight.cols()).real(softCap);
+        if (tiles) l.grid(Sizes.ceil(outs, TILE), Sizes.ceil(n, weight.tileRows()), 1, 128);
         else
             l.grid(Sizes.ceil(outs, Sizes.PANEL), Sizes.ceil(n, FEW), 1, THREADS);
     }
@@ -520,8 +566,8 @@ final class CudaOps implements Ops {
         CudaAct in = (CudaAct) x;
         CudaRowSet set = (CudaRowSet) active;
         int n = batch.rows();
-        launch(weight.module(), "rows_" + weight.format() + "_" + code(weight.policy().of(n)) + "_" + count(n)).at(in.input(n))
-                .at(in.inputScales(n)).at(weight.address()).at(CudaValues.of(w.bias())).at(0).at(((CudaAct) compact).floats()).at(0)
+        in.input(launch(weight.module(), "rows_" + weight.format() + "_" + code(weight.policy().of(n)) + "_" + count(n)), n)
+                .at(weight.address()).at(CudaValues.of(w.bias())).at(0).at(((CudaAct) compact).floats()).at(0)
                 .at(set.active()).at(set.count()).number(n).number(set.capacity()).number(weight.cols()).real(0)
                 .grid(Sizes.ceil(set.capacity(), 8), Sizes.ceil(n, FEW), 1, THREADS);
         written(compact);
@@ -580,7 +626,7 @@ final class CudaOps implements Ops {
         int kvHeads = pool.spec().kvHeads()[layer];
         CudaAct in = (CudaAct) x;
         long counters = in.room().scratch("counters of " + (heads + 2 * kvHeads) + " heads", (heads + 2L * kvHeads) * Integer.BYTES);
-        Launch l = launch(wq.module(), name).at(in.input(rows)).at(in.inputScales(rows)).at(wq.address()).at(wk.address()).at(wv.address())
+        Launch l = in.input(launch(wq.module(), name), rows).at(wq.address()).at(wk.address()).at(wv.address())
                 .at(CudaValues.of(w.q().bias())).at(CudaValues.of(w.k().bias())).at(CudaValues.of(w.v().bias())).at(((CudaAct) q).floats())
                 .at(((CudaAct) k).floats()).at(((CudaAct) v).floats()).at(counters).number(rows).number(wq.cols());
         rotation(l, norm, rope, pool, layer);
@@ -594,17 +640,17 @@ final class CudaOps implements Ops {
     @Override
     public void ffn(Act x, Ffn w, Act gate, Act up, Act hidden, Act delta) {
         int rows = batch.rows();
-        if (rows > FEW || !(w instanceof Ffn.Gated g) || !fused(g, rows)) {
+        if (!(w instanceof Ffn.Gated g) || !fused(g, rows)) {
             Ops.super.ffn(x, w, gate, up, hidden, delta);
             return;
         }
         CudaWeight wg = (CudaWeight) g.gate().weight();
         CudaWeight wu = (CudaWeight) g.up().weight();
         CudaAct in = (CudaAct) x;
-        Launch l = launch(wg.module(), ffnKernel(wg, rows)).at(in.input(rows)).at(in.inputScales(rows)).at(wg.address()).at(wu.address())
+        Launch l = in.input(launch(wg.module(), ffnKernel(wg, rows)), rows).at(wg.address()).at(wu.address())
                 .at(CudaValues.of(g.gate().bias())).at(CudaValues.of(g.up().bias()));
         ((CudaAct) hidden).output(l, rows).number(rows).number(wg.rows()).number(wg.cols()).number(code(g.activation()))
-                .grid(Sizes.ceil(wg.rows(), 32), 1, 1, THREADS);
+                .grid(Sizes.ceil(wg.rows(), 32), rows > FEW ? Sizes.ceil(rows, 2 * TILE) : 1, 1, rows > FEW ? 128 : THREADS);
         written(hidden);
         linear(hidden, g.down(), delta);
     }
@@ -615,7 +661,8 @@ final class CudaOps implements Ops {
     }
 
     private static String ffnKernel(CudaWeight gate, int rows) {
-        return "ffn_" + gate.format() + "_" + code(gate.policy().of(rows)) + "_" + count(rows);
+        String of = gate.format() + "_" + code(gate.policy().of(rows));
+        return rows > FEW ? "gemm_ffn_" + of : "ffn_" + of + "_" + count(rows);
     }
 
     // ---- transfers
@@ -626,21 +673,15 @@ final class CudaOps implements Ops {
         CudaAct to = (CudaAct) a;
         int rows = v.length / to.cols();
         to.written(rows);
-        if (to.packed()) {
-            Packing packing = Packing.of(v, to.cols());
-            staging.upload(to.codes(), MemorySegment.ofArray(packing.codes()));
-            staging.upload(to.scales(), MemorySegment.ofArray(packing.scales()));
-        } else {
-            int stride = to.stride();
-            staging.upload(to.floats(), (long) rows * stride * Float.BYTES, stride * Float.BYTES, (from, part) -> {
-                part.fill((byte) 0);
-                int first = Math.toIntExact(from / Float.BYTES / stride);
-                int n = Math.toIntExact(part.byteSize() / Float.BYTES / stride);
-                for (int r = 0; r < n; r++) {
-                    MemorySegment.copy(v, (first + r) * to.cols(), part, ValueLayout.JAVA_FLOAT, (long) r * stride * Float.BYTES,
-                            to.cols());
-                }
-            });
+        CudaAct.Place place = to.latest();
+        switch (place.input()) {
+            case Input.F32 f32 -> upload(place.values(), v, rows, to.cols(), to.stride());
+            case Input.Bf16 bf16 -> staging.upload(place.values(), MemorySegment.ofArray(Bfloats.of(v, to.cols())));
+            case Input.I8 i8 -> {
+                Packing packing = Packing.of(v, to.cols());
+                staging.upload(place.values(), MemorySegment.ofArray(packing.codes()));
+                staging.upload(place.scales(), MemorySegment.ofArray(packing.scales()));
+            }
         }
         device.finish("cuStreamSynchronize after a write");
     }
@@ -649,13 +690,37 @@ final class CudaOps implements Ops {
     public float[] read(Act a, int rows) {
         device.enter();
         CudaAct from = (CudaAct) a;
-        if (!from.packed()) return floats(from.floats(), rows, from.cols(), from.stride());
-        Packing packing = new Packing(new byte[rows * from.stride()], new int[rows * from.stride() / Sizes.BLOCK * 2]);
-        MemorySegment codes = MemorySegment.ofArray(packing.codes());
-        MemorySegment scales = MemorySegment.ofArray(packing.scales());
-        staging.download(from.codes(), codes.byteSize(), 1, (at, part) -> codes.asSlice(at, part.byteSize()).copyFrom(part));
-        staging.download(from.scales(), scales.byteSize(), 1, (at, part) -> scales.asSlice(at, part.byteSize()).copyFrom(part));
-        return packing.unpack(rows, from.cols());
+        CudaAct.Place place = from.latest();
+        int values = rows * from.stride();
+        return switch (place.input()) {
+            case Input.F32 f32 -> floats(place.values(), rows, from.cols(), from.stride());
+            case Input.Bf16 bf16 -> {
+                short[] bits = new short[values];
+                download(place.values(), MemorySegment.ofArray(bits));
+                yield Bfloats.unpack(bits, rows, from.cols());
+            }
+            case Input.I8 i8 -> {
+                Packing packing = new Packing(new byte[values], new int[values / Sizes.BLOCK * 2]);
+                download(place.values(), MemorySegment.ofArray(packing.codes()));
+                download(place.scales(), MemorySegment.ofArray(packing.scales()));
+                yield packing.unpack(rows, from.cols());
+            }
+        };
+    }
+
+    private void upload(long address, float[] v, int rows, int cols, int stride) {
+        staging.upload(address, (long) rows * stride * Float.BYTES, stride * Float.BYTES, (from, part) -> {
+            part.fill((byte) 0);
+            int first = Math.toIntExact(from / Float.BYTES / stride);
+            int n = Math.toIntExact(part.byteSize() / Float.BYTES / stride);
+            for (int r = 0; r < n; r++) {
+                MemorySegment.copy(v, (first + r) * cols, part, ValueLayout.JAVA_FLOAT, (long) r * stride * Float.BYTES, cols);
+            }
+        });
+    }
+
+    private void download(long address, MemorySegment to) {
+        staging.download(address, to.byteSize(), 1, (at, part) -> to.asSlice(at, part.byteSize()).copyFrom(part));
     }
 
     private float[] floats(long address, int rows, int cols, int stride) {

@@ -46,6 +46,7 @@ final class CudaWorkspace implements Workspace {
     @Override
     public Act act(int cols, InputPolicy policy) {
         ops.device().enter();
+        CudaOps.requireInputs(policy, "an activation of " + cols + " columns");
         return new CudaAct(cols, policy, this);
     }
 

@@ -20,6 +20,9 @@ final class Device implements AutoCloseable {
     /** System property: the most bytes of device memory to use, for a device that is shared; the device's own memory where it is not set. */
     static final String MEMORY = "lacuna.cuda.memory";
 
+    /** The first driver that takes PTX 8.5, which has the products of 2:4 weights. */
+    private static final int SPARSE = 12050;
+
     /** Allocations of this process that were not freed: what leak checks count. */
     private static final AtomicInteger LIVE = new AtomicInteger();
 
@@ -28,6 +31,7 @@ final class Device implements AutoCloseable {
     private final CUstream stream = new CUstream();
     private final boolean emulated;
     private final int multiprocessors;
+    private final boolean sparse;
     private final long most = Long.getLong(MEMORY, Long.MAX_VALUE);
     private final Map<Long, Long> sizes = new HashMap<>();
     private long used;
@@ -43,6 +47,9 @@ final class Device implements AutoCloseable {
             enter();
             check(JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING), "cuStreamCreate");
             multiprocessors = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+            int[] driver = new int[1];
+            check(JCudaDriver.cuDriverGetVersion(driver), "cuDriverGetVersion");
+            sparse = driver[0] >= SPARSE;
         } catch (Throwable t) {
             int _ = JCudaDriver.cuDevicePrimaryCtxRelease(device);
             throw t;
@@ -64,6 +71,13 @@ final class Device implements AutoCloseable {
         return value[0];
     }
 
+    /** Compute capability, as {@code 10 * major + minor}. */
+    int capability() {
+        enter();
+        return 10 * attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
+                + attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+    }
+
     /** Makes the context this thread's. */
     void enter() {
         if (closed) throw new IllegalStateException("these kernels are closed");
@@ -76,6 +90,11 @@ final class Device implements AutoCloseable {
 
     int multiprocessors() {
         return multiprocessors;
+    }
+
+    /** Whether the driver knows sparse tensor cores as the kernels use them. */
+    boolean sparse() {
+        return sparse;
     }
 
     CUstream stream() {

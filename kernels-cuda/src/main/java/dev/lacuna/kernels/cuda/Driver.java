@@ -27,7 +27,7 @@ final class Driver {
     static final String EMULATOR = "lacuna.cuda.emulator";
     /** What the emulated device calls itself. */
     static final String EMULATED_NAME = "Lacuna emulator";
-    static final String LEAST_DRIVER = "a driver for CUDA 11.0 or newer (450 or newer on Linux; 2:4 sparse weights: CUDA 12.5, 555)";
+    static final String LEAST_DRIVER = "a driver for CUDA 11.0 or newer (450 or newer on Linux; sparse tensor cores: CUDA 12.5, 555)";
     /** Where the kernels are in the jar. */
     static final String KERNELS = "/native/cuda/";
 

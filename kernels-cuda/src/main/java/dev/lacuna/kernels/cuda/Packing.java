@@ -1,5 +1,7 @@
 package dev.lacuna.kernels.cuda;
 
+import dev.lacuna.ops.Input;
+
 /**
  * Rows in 8-bit codes as the device has them, padded to whole blocks.
  *
@@ -10,7 +12,7 @@ package dev.lacuna.kernels.cuda;
 record Packing(byte[] codes, int[] scales) {
     private static final int BLOCK = Sizes.BLOCK;
 
-    /** By the rule of {@link dev.lacuna.ops.Input.I8}. */
+    /** By the rule of {@link Input.I8}. */
     static Packing of(float[] v, int cols) {
         int rows = v.length / cols;
         int stride = Sizes.stride(cols);

@@ -16,6 +16,7 @@ import dev.lacuna.ops.Backends;
 import dev.lacuna.ops.Batch;
 import dev.lacuna.ops.CheckedOps;
 import dev.lacuna.ops.DeviceMemoryException;
+import dev.lacuna.ops.Input;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.KvPool;
 import dev.lacuna.ops.KvSpec;
@@ -35,7 +36,11 @@ import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What the backend is beyond its kernels: captured steps, memory that is refused or freed, what happens to bad use. */
 class CudaOpsTest {
@@ -164,6 +169,55 @@ class CudaOpsTest {
         }
     }
 
+    @ParameterizedTest
+    @ValueSource(ints = {0, 64, 128})
+    void otherScalesOfEightBitInputsAreRefused(int block) {
+        Input.I8 input = new Input.I8(block);
+        try (Arena arena = Arena.ofConfined(); CudaOps ops = (CudaOps) CudaTier.open(); Workspace room = ops.workspace(LIMITS)) {
+            Tensor t = new Tensor("t", Format.Q8_0, 16, 64, arena.allocate(Format.Q8_0.bytes(16, 64)));
+            InputPolicy policy = new InputPolicy(Input.BF16, input);
+            long before = room.bytes();
+            for (Executable use : List.<Executable>of(() -> ops.place(List.of(t), policy, EnumSet.of(Use.PRODUCT)),
+                    () -> room.act(64, policy))) {
+                UnsupportedKernelException e = assertThrows(UnsupportedKernelException.class, use);
+                assertTrue(
+                        e.getMessage().contains("inputs in " + input + ", they read [F32, BF16, I8/32]; use --activations f32, bf16 or i8"),
+                        e.getMessage());
+                assertTrue(e.getMessage().contains("--backend cpu"), e.getMessage());
+            }
+            assertEquals(before, room.bytes());
+        }
+    }
+
+    /** What is rounded on the way up and what kernels round are the same bits, and the halves of a step's policy do not meet. */
+    @Test
+    void aPolicyOfTwoInputsKeepsBoth() {
+        InputPolicy policy = new InputPolicy(Input.I8, Input.BF16);
+        float[] v = {1 + 0x1p-9f, 1 + 0x1p-8f, 1 + 0x3p-8f, 0x1.fffffep127f, 1e-40f};
+        float[] rounded = {1, 1, 1 + 0x4p-8f, Float.POSITIVE_INFINITY, Input.Bf16.round(1e-40f)};
+        try (CudaOps ops = (CudaOps) CudaTier.open(); Workspace room = ops.workspace(LIMITS)) {
+            Act from = room.act(5, InputPolicy.F32);
+            Act many = room.act(5, policy);
+            float[] rows = new float[9 * 5];
+            for (int r = 0; r < 9; r++) System.arraycopy(v, 0, rows, 5 * r, 5);
+            ops.write(from, rows);
+            ops.run(Step.of(0, batch(9)), batch(9), () -> ops.activate(Activation.RELU, from, null, many));
+            float[] seen = ops.read(many, 9);
+            for (int i = 0; i < seen.length; i++) assertEquals(rounded[i % 5], seen[i], "value " + i);
+            ops.write(from, new float[]{1, 0, 127, 0, 3});
+            ops.run(Step.of(1, batch(1)), batch(1), () -> ops.activate(Activation.RELU, from, null, many));
+            assertArrayEquals(new float[]{1, 0, 127, 0, 3}, ops.read(many, 1));
+        }
+    }
+
+    /** Chips without HBM have fewer tensor operations of bfloat16 for each instruction that they issue. */
+    @ParameterizedTest
+    @CsvSource({"80, BF16", "86, I8/32", "87, I8/32", "89, I8/32", "90, BF16", "100, BF16", "103, BF16", "120, I8/32"})
+    void manyRowsAreBfloatWhereThatIsFaster(int capability, String input) {
+        assertEquals(Input.I8, CudaOps.inputs(capability).fewRows());
+        assertEquals(input, CudaOps.inputs(capability).manyRows().toString());
+    }
+
     @Test
     void decisionsNameTheKernels() {
         try (Arena arena = Arena.ofConfined(); CudaOps ops = (CudaOps) CudaTier.open()) {
@@ -172,6 +226,9 @@ class CudaOpsTest {
             ops.place(List.of(t), InputPolicy.I8, EnumSet.of(Use.PRODUCT));
             assertTrue(ops.decisions().stream().anyMatch(d -> d.on().equals("Q4_1 x I8/32") && d.kernel().contains("gemv_Q4_1_I8")));
             assertTrue(ops.decisions().stream().anyMatch(d -> d.on().equals("Q4_1 x I8/32") && d.kernel().contains("gemm_Q4_1_I8")));
+            assertFalse(ops.decisions().stream().anyMatch(d -> d.kernel().contains("BF16")));
+            ops.place(List.of(t), ops.inputs(), EnumSet.of(Use.PRODUCT));
+            assertTrue(ops.decisions().stream().anyMatch(d -> d.on().equals("Q4_1 x BF16") && d.kernel().contains("gemm_Q4_1_BF16")));
         }
     }
 }

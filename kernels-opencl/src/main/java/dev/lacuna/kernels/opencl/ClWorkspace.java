@@ -66,6 +66,7 @@ final class ClWorkspace implements Workspace {
 
     @Override
     public Act act(int cols, InputPolicy policy) {
+        Layout.requireInputs(policy, "an activation of " + cols + " columns");
         return act(limits.rows(), cols, policy);
     }
 

@@ -1,6 +1,8 @@
 package dev.lacuna.kernels.opencl;
 
 import dev.lacuna.ops.Input;
+import dev.lacuna.ops.InputPolicy;
+import dev.lacuna.ops.UnsupportedKernelException;
 import dev.lacuna.tensor.Format;
 import dev.lacuna.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
@@ -31,6 +33,19 @@ record Layout(Format format, int code, int block) {
     /** What {@code --weights} should name so that a model in a format without kernels runs: at least as exact, where there is such. */
     static Format instead(Format format) {
         return format.bits() <= 4 ? Format.Q4_1 : Format.Q8_0;
+    }
+
+    /**
+     * @param what is read or multiplied so, in words that an error can begin with
+     * @throws UnsupportedKernelException if no kernel reads such inputs
+     */
+    static void requireInputs(InputPolicy policy, String what) {
+        List<Input> known = List.of(Input.F32, Input.I8);
+        for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
+            if (known.contains(input)) continue;
+            throw new UnsupportedKernelException(what + ": no OpenCL kernel reads inputs in " + input + ", they read " + known
+                    + "; use --activations f32 or i8, or other kernels (--backend cpu)");
+        }
     }
 
     static int blocks(int cols) {

@@ -143,6 +143,7 @@ final class OpenClOps implements Ops {
     }
 
     private static Layout supported(Tensor t, InputPolicy policy) {
+        Layout.requireInputs(policy, t.name());
         Layout layout = Layout.of(t.format());
         List<String> known = Layout.ALL.stream().map(l -> l.format().name()).toList();
         if (layout == null) {
@@ -151,11 +152,10 @@ final class OpenClOps implements Ops {
                             .formatted(t.name(), t.format(), t.format(), policy, known, Layout.instead(t.format())));
         }
         for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
-            if (input.equals(Input.F32) || (input.equals(Input.I8) && t.format().kind() != Format.Kind.FLOAT)) continue;
+            if (input.equals(Input.F32) || t.format().kind() != Format.Kind.FLOAT) continue;
             throw new UnsupportedKernelException(
                     "%s is %s: no OpenCL kernel takes %s with inputs in %s; inputs in F32 do. Re-encode at load: --weights %s"
-                            .formatted(t.name(), t.format(), t.format(), input,
-                                    t.format().kind() == Format.Kind.FLOAT ? Format.Q8_0 : t.format()));
+                            .formatted(t.name(), t.format(), t.format(), input, Format.Q8_0));
         }
         return layout;
     }

@@ -20,10 +20,12 @@ import dev.lacuna.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What is refused, and that everything that is taken is given back. */
 class OpenClMemoryTest {
@@ -127,6 +129,26 @@ class OpenClMemoryTest {
             UnsupportedKernelException e = assertThrows(UnsupportedKernelException.class,
                     () -> ops.place(List.of(tensor(Format.F16, 2, 32)), new InputPolicy(Input.F32, Input.I8), Set.of(Use.PRODUCT)));
             assertTrue(e.getMessage().contains("F16 with inputs in I8/32") && e.getMessage().contains("--weights Q8_0"), e.getMessage());
+        }
+    }
+
+    /** As floats they would be wrong numbers, and nobody would say so. */
+    @ParameterizedTest
+    @ValueSource(strings = {"BF16", "I8/64", "I8/128", "I8/row"})
+    void inputsThatNoKernelReadsAreRefused(String name) {
+        Input input = Stream.of(Input.BF16, new Input.I8(64), new Input.I8(128), new Input.I8(0)).filter(i -> i.toString().equals(name))
+                .findFirst().orElseThrow();
+        try (OpenClOps ops = open(MB); Workspace room = ops.workspace(new Limits(4, 1, 1, 1))) {
+            long before = DeviceMemory.live();
+            for (InputPolicy policy : List.of(new InputPolicy(input, Input.F32), new InputPolicy(Input.I8, input))) {
+                for (Executable refused : List.<Executable>of(() -> room.act(64, policy),
+                        () -> ops.place(List.of(tensor(Format.Q8_0, 2, 64)), policy, Set.of(Use.PRODUCT)))) {
+                    UnsupportedKernelException e = assertThrows(UnsupportedKernelException.class, refused);
+                    assertTrue(e.getMessage().contains("inputs in " + name + ", they read [F32, I8/32]")
+                            && e.getMessage().contains("--activations f32 or i8"), e.getMessage());
+                }
+            }
+            assertEquals(before, DeviceMemory.live());
         }
     }
 

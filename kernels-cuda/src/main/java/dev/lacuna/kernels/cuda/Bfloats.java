@@ -1,0 +1,29 @@
+package dev.lacuna.kernels.cuda;
+
+import dev.lacuna.ops.Input;
+
+/** Rows in bfloat16 as the device has them, padded to whole blocks. */
+final class Bfloats {
+    private Bfloats() {}
+
+    /** By the rule of {@link Input.Bf16}. */
+    static short[] of(float[] v, int cols) {
+        int rows = v.length / cols;
+        int stride = Sizes.stride(cols);
+        short[] out = new short[Math.multiplyExact(rows, stride)];
+        for (int r = 0; r < rows; r++) {
+            for (int c = 0; c < cols; c++)
+                out[r * stride + c] = (short) (Float.floatToRawIntBits(Input.Bf16.round(v[r * cols + c])) >>> 16);
+        }
+        return out;
+    }
+
+    static float[] unpack(short[] bits, int rows, int cols) {
+        int stride = Sizes.stride(cols);
+        float[] out = new float[Math.multiplyExact(rows, cols)];
+        for (int r = 0; r < rows; r++) {
+            for (int c = 0; c < cols; c++) out[r * cols + c] = Float.intBitsToFloat(bits[r * stride + c] << 16);
+        }
+        return out;
+    }
+}
