@@ -115,10 +115,10 @@ INLINE const uint8_t *bitmask_block(int f, const uint8_t *tile, int64_t b) {
 }
 
 /** Bytes of a stream of weights that are asked for before they are needed. */
-#define AHEAD 8192
+#define WEIGHTS_AHEAD 8192
 /** Beside the streams of several activations, or where lines are read in part and again, the processor does not see that a stream goes on. */
 INLINE void ask_ahead(const uint8_t *p, int bytes) {
-    UNROLL for (int i = 0; i < bytes; i += 64) _mm_prefetch((const char *)p + AHEAD + i, _MM_HINT_T0);
+    UNROLL for (int i = 0; i < bytes; i += 64) _mm_prefetch((const char *)p + WEIGHTS_AHEAD + i, _MM_HINT_T0);
 }
 
 INLINE void expand_codes(int f, int by_one, const uint8_t *p, I w[8]) {
