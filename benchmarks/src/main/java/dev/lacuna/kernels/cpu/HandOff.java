@@ -43,12 +43,17 @@ public final class HandOff {
         beginnings(team, 0, WARM);
         List<Process> others = new ArrayList<>();
         try {
-            for (int i = 0; i < busy; i++) others.add(new ProcessBuilder("sh", "-c", "while :; do :; done").start());
+            for (int i = 0; i < busy; i++) others.add(spinner());
             for (long pause : PAUSES) print("an operation of empty parts", pause, operations(team, pause, times));
             for (long pause : PAUSES) print("until all threads have begun", pause, beginnings(team, pause, times));
         } finally {
             others.forEach(Process::destroyForcibly);
         }
+    }
+
+    /** Ends by itself should this process be ended. */
+    private static Process spinner() throws IOException {
+        return new ProcessBuilder("sh", "-c", "while kill -0 " + ProcessHandle.current().pid() + "; do :; done").start();
     }
 
     private static void pause(long nanos) {
