@@ -30,6 +30,8 @@ INLINE F f_max(F a, F b) { return _mm512_max_ps(a, b); }
 INLINE F f_min(F a, F b) { return _mm512_min_ps(a, b); }
 INLINE F f_fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE F f_abs(F a) { return _mm512_abs_ps(a); }
+INLINE __m256 f_lower(F a) { return _mm512_castps512_ps256(a); }
+INLINE __m256 f_upper(F a) { return _mm512_extractf32x8_ps(a, 1); }
 INLINE F f_of(I a) { return _mm512_cvtepi32_ps(a); }
 INLINE I f_round(F a) { return _mm512_cvtps_epi32(a); }
 INLINE I f_bits(F a) { return _mm512_castps_si512(a); }
@@ -110,6 +112,8 @@ INLINE void f_store_some(float *p, F x, int64_t n) {
     memcpy(p, v, (size_t)(n < LANES ? n : LANES) * sizeof(float));
 }
 INLINE F f_set(float x) { __m256 v = _mm256_set1_ps(x); return (F){ v, v }; }
+INLINE __m256 f_lower(F x) { return x.a; }
+INLINE __m256 f_upper(F x) { return x.b; }
 INLINE F f_add(F x, F y) { return (F){ _mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b) }; }
 INLINE F f_sub(F x, F y) { return (F){ _mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b) }; }
 INLINE F f_mul(F x, F y) { return (F){ _mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b) }; }
@@ -263,32 +267,18 @@ INLINE I i_four(const int8_t *p) {
 
 /** Sums by halves: one order, whatever the registers. */
 INLINE float f_sum(F x) {
-#if defined(__AVX512F__)
-    __m256 v = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
-#else
-    __m256 v = _mm256_add_ps(x.a, x.b);
-#endif
+    __m256 v = _mm256_add_ps(f_lower(x), f_upper(x));
     __m128 w = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     w = _mm_add_ps(w, _mm_movehl_ps(w, w));
     return _mm_cvtss_f32(_mm_add_ss(w, _mm_movehdup_ps(w)));
 }
 /** The largest lane; none is to be not a number. */
 INLINE float f_most(F x) {
-#if defined(__AVX512F__)
-    __m256 v = _mm256_max_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
-#else
-    __m256 v = _mm256_max_ps(x.a, x.b);
-#endif
+    __m256 v = _mm256_max_ps(f_lower(x), f_upper(x));
     __m128 w = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
     w = _mm_max_ps(w, _mm_movehl_ps(w, w));
     return _mm_cvtss_f32(_mm_max_ss(w, _mm_movehdup_ps(w)));
 }
-INLINE float f_first_lane(F x) {
-#if defined(__AVX512F__)
-    return _mm512_cvtss_f32(x);
-#else
-    return _mm256_cvtss_f32(x.a);
-#endif
-}
+INLINE float f_first_lane(F x) { return _mm256_cvtss_f32(f_lower(x)); }
 
 #endif

@@ -45,15 +45,12 @@ public final class Arguments {
     /** Inputs as the command line names them. */
     Input input(String otherwise) {
         String v = given.remove("--input");
-        return switch (v == null ? otherwise : v) {
-            case "f32" -> Input.F32;
-            case "bf16" -> Input.BF16;
-            case "i8" -> Input.I8;
-            case "i8/64" -> new Input.I8(64);
-            case "i8/128" -> new Input.I8(128);
-            case "i8/row" -> new Input.I8(0);
-            default -> throw new IllegalArgumentException("inputs are f32, bf16, i8, i8/64, i8/128 and i8/row, not " + v);
-        };
+        return named(v == null ? otherwise : v);
+    }
+
+    static Input named(String input) {
+        return Input.named(input)
+                .orElseThrow(() -> new IllegalArgumentException("inputs are f32, bf16, i8, i8/64, i8/128 and i8/row, not " + input));
     }
 
     /** Threads, tier and instruction set; strict. */

@@ -5,7 +5,6 @@ import dev.lacuna.ops.Attention;
 import dev.lacuna.ops.Backends;
 import dev.lacuna.ops.Batch;
 import dev.lacuna.ops.CheckedOps;
-import dev.lacuna.ops.Input;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.KvPool;
 import dev.lacuna.ops.KvSpec;
@@ -171,15 +170,7 @@ public class Kernels {
                 floats.data().setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) (o.random.nextGaussian() * 0.02));
             }
             Tensor packed = floats.as(to, o.arena);
-            InputPolicy policy = InputPolicy.pinned(switch (input) {
-                case "f32" -> Input.F32;
-                case "bf16" -> Input.BF16;
-                case "i8" -> Input.I8;
-                case "i8/64" -> new Input.I8(64);
-                case "i8/128" -> new Input.I8(128);
-                case "i8/row" -> new Input.I8(0);
-                default -> throw new IllegalArgumentException("inputs are f32, bf16, i8, i8/64, i8/128 and i8/row, not " + input);
-            }).fit(List.of(packed));
+            InputPolicy policy = InputPolicy.pinned(Arguments.named(input)).fit(List.of(packed));
             bytes = packed.data().byteSize();
             long copies = Math.max(1, (((long) stream << 20) + bytes - 1) / bytes);
             weights.clear();

@@ -18,7 +18,7 @@ final class Encoding {
         Progress progress = options.progress();
         return tensor -> {
             if (tensor.format().equals(to)) return tensor;
-            if (tensor.cols() % to.group() != 0 && !to.pads()) {
+            if (!to.packs(tensor.cols())) {
                 throw new IllegalArgumentException(
                         file.path().getFileName() + ": " + tensor.name() + " has rows of " + tensor.cols() + ", " + to
                                 + " packs blocks of " + to.group() + "; choose a format whose blocks divide them, such as Q8_0");

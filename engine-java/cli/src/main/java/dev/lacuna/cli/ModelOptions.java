@@ -17,7 +17,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -87,11 +86,10 @@ final class ModelOptions {
         return weights != null;
     }
 
-    /** What re-encoding did to which matrices. */
+    /** What re-encoding did to which matrices, of options that ask for it. */
     static String encoded(Options options) {
-        boolean all = Objects.equals(options.tables(), options.weights());
-        return (all ? "" : "layers ") + "re-encoded as " + options.weights()
-                + (all ? "" : ", embedding and output head as the file has them");
+        String how = "re-encoded as " + options.weights();
+        return options.tables() == null ? "layers " + how + ", embedding and output head as the file has them" : how;
     }
 
     private static Lacuna open(Console console, String model, Options options) {
@@ -141,21 +139,14 @@ final class ModelOptions {
 
     private @Nullable InputPolicy policy() {
         if (activations.equalsIgnoreCase("auto")) return null;
-        String[] both = activations.toLowerCase(Locale.ROOT).split(",", -1);
+        String[] both = activations.split(",", -1);
         if (both.length > 2) throw new Exit.UsageException("--activations takes one input or two, not " + activations);
         return new InputPolicy(input(both[0]), input(both[both.length - 1]));
     }
 
     private Input input(String name) {
-        return switch (name) {
-            case "f32" -> Input.F32;
-            case "bf16" -> Input.BF16;
-            case "i8", "int8", "i8/32" -> Input.I8;
-            case "i8/64" -> new Input.I8(64);
-            case "i8/128" -> new Input.I8(128);
-            case "i8/row" -> new Input.I8(0);
-            default -> throw new Exit.UsageException("--activations is f32, bf16, i8, i8/64, i8/128, i8/row or auto, not " + activations);
-        };
+        return Input.named(name).orElseThrow(() -> new Exit.UsageException(
+                "--activations is f32, bf16, i8, i8/64, i8/128, i8/row or auto, not " + activations));
     }
 
     private @Nullable Format format() {

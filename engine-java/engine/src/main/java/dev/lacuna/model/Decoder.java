@@ -142,8 +142,8 @@ public final class Decoder {
     }
 
     private static long bytes(Tensor t, @Nullable Format to) {
-        if (to == null || (t.cols() % to.group() != 0 && !to.pads())) return t.bytesAs(t.format());
-        return t.bytesAs(to);
+        // what cannot be packed is refused by name when it is
+        return t.bytesAs(to == null || !to.packs(t.cols()) ? t.format() : to);
     }
 
     /**

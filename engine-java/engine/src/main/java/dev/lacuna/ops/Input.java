@@ -1,6 +1,8 @@
 package dev.lacuna.ops;
 
 import dev.lacuna.tensor.Codec;
+import java.util.Optional;
+import java.util.stream.Stream;
 
 /** The arithmetic that a product's activations come in. */
 public sealed interface Input {
@@ -73,4 +75,10 @@ public sealed interface Input {
     Input F32 = new F32();
     Input BF16 = new Bf16();
     Input I8 = new I8(32);
+
+    /** The input that prints as this name in any case, if there is one; {@code i8} and {@code int8} are {@link #I8}. */
+    static Optional<Input> named(String name) {
+        String full = name.equalsIgnoreCase("i8") || name.equalsIgnoreCase("int8") ? I8.toString() : name;
+        return Stream.of(F32, BF16, I8, new I8(64), new I8(128), new I8(0)).filter(i -> i.toString().equalsIgnoreCase(full)).findFirst();
+    }
 }

@@ -67,7 +67,7 @@ final class Codecs {
     }
 
     static void whole(Format format, int n) {
-        if (n % format.group() != 0 && !format.pads())
+        if (!format.packs(n))
             throw new IllegalArgumentException(n + " values are not a whole number of " + format + "'s blocks of " + format.group());
     }
 

@@ -151,6 +151,11 @@ public record Format(String name, Kind kind, int group, int bytes, int bits, boo
         return kind == Kind.SPARSE;
     }
 
+    /** Whether rows of so many values are whole blocks, or may end within one. */
+    public boolean packs(int cols) {
+        return cols % group == 0 || pads();
+    }
+
     /** Whether the last block of a row may be partly filled, with zeros after its values; else rows are whole blocks. */
     public boolean pads() {
         return kind == Kind.SPARSE;
@@ -162,7 +167,7 @@ public record Format(String name, Kind kind, int group, int bytes, int bits, boo
      * @throws IllegalArgumentException if {@code cols} is not a positive whole number of groups, or not positive where rows are padded
      */
     int blocks(int cols) {
-        if (cols <= 0 || (cols % group != 0 && !pads())) {
+        if (cols <= 0 || !packs(cols)) {
             throw new IllegalArgumentException(
                     name + " packs " + group + " values in a block: a row of " + cols + " is not a whole number of blocks");
         }

@@ -1,6 +1,7 @@
 package dev.lacuna.kernels.cuda;
 
 import dev.lacuna.ops.Input;
+import dev.lacuna.tensor.Codec;
 
 /** Rows in bfloat16 as the device has them, padded to whole blocks. */
 final class Bfloats {
@@ -13,7 +14,7 @@ final class Bfloats {
         short[] out = new short[Math.multiplyExact(rows, stride)];
         for (int r = 0; r < rows; r++) {
             for (int c = 0; c < cols; c++)
-                out[r * stride + c] = (short) (Float.floatToRawIntBits(Input.Bf16.round(v[r * cols + c])) >>> 16);
+                out[r * stride + c] = Codec.floatToBfloat16(v[r * cols + c]);
         }
         return out;
     }
@@ -22,7 +23,7 @@ final class Bfloats {
         int stride = Sizes.stride(cols);
         float[] out = new float[Math.multiplyExact(rows, cols)];
         for (int r = 0; r < rows; r++) {
-            for (int c = 0; c < cols; c++) out[r * cols + c] = Float.intBitsToFloat(bits[r * stride + c] << 16);
+            for (int c = 0; c < cols; c++) out[r * cols + c] = Codec.bfloat16ToFloat(bits[r * stride + c]);
         }
         return out;
     }

@@ -36,7 +36,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.Set;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -47,6 +46,8 @@ final class CudaOps implements Ops {
     /** Threads of a block of row-wise kernels, and columns that a block of them covers. */
     private static final int THREADS = 256;
     private static final int COLUMNS = 1024;
+    /** Inputs that kernels read. */
+    private static final List<Input> INPUTS = List.of(Input.F32, Input.BF16, Input.I8);
     /** Rows of a product that its kernels for few take at a time. */
     private static final int FEW = 8;
     /** Rows and outputs of a tile of the kernels for many. */
@@ -130,20 +131,14 @@ final class CudaOps implements Ops {
         };
     }
 
-    /** Whether there are kernels that read such inputs. */
-    private static boolean takes(Input input) {
-        return !(input instanceof Input.I8) || input.equals(Input.I8);
-    }
-
     /**
      * @param what is read or multiplied so, in words that an error can begin with
      * @throws UnsupportedKernelException if no kernel reads such inputs
      */
     static void requireInputs(InputPolicy policy, String what) {
         for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
-            if (takes(input)) continue;
-            throw new UnsupportedKernelException(what + ": no CUDA kernel reads inputs in " + input + ", they read "
-                    + Stream.of(Input.F32, Input.BF16, Input.I8).filter(CudaOps::takes).toList()
+            if (INPUTS.contains(input)) continue;
+            throw new UnsupportedKernelException(what + ": no CUDA kernel reads inputs in " + input + ", they read " + INPUTS
                     + "; use --activations f32, bf16 or i8, or other kernels (--backend cpu)");
         }
     }
@@ -155,8 +150,7 @@ final class CudaOps implements Ops {
     }
 
     private boolean takes(Format f, Use use, Input input) {
-        if (!takes(input)) return false;
-        return kernels(use, f, input).stream().allMatch(k -> modules.has(CudaWeight.module(f), k));
+        return INPUTS.contains(input) && kernels(use, f, input).stream().allMatch(k -> modules.has(CudaWeight.module(f), k));
     }
 
     private void requireKernels(Tensor t, InputPolicy policy, Set<Use> uses) {
