@@ -68,7 +68,7 @@ final class ClWorkspace implements Workspace {
 
     @Override
     public Act act(int cols, InputPolicy policy) {
-        Layout.requireInputs(policy, "an activation of " + cols + " columns");
+        policy.require("an activation of " + cols + " columns", "OpenCL", Layout.INPUTS);
         return act(limits.rows(), cols, policy);
     }
 

@@ -152,7 +152,7 @@ final class OpenClOps implements Ops {
     }
 
     private static Layout supported(Tensor t, InputPolicy policy) {
-        Layout.requireInputs(policy, t.name());
+        policy.require(t.name(), "OpenCL", Layout.INPUTS);
         Layout layout = Layout.of(t.format());
         List<String> known = Layout.ALL.stream().map(l -> l.format().name()).toList();
         if (layout == null) {
