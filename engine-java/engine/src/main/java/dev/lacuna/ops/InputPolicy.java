@@ -48,8 +48,9 @@ public record InputPolicy(Input fewRows, Input manyRows) {
             if (known.contains(input)) continue;
             String options = known.stream().map(i -> i.equals(Input.I8) ? "i8" : i.toString().toLowerCase(Locale.ROOT))
                     .collect(Collectors.joining(", ")).replaceFirst(", ([^,]*)$", " or $1");
-            throw new UnsupportedKernelException("%s: no %s kernel reads inputs in %s, they read %s; use --activations %s, or other kernels "
-                    .formatted(what, kernels, input, known, options) + "(--backend cpu)");
+            throw new UnsupportedKernelException(
+                    "%s: no %s kernel reads inputs in %s, they read %s; use --activations %s, or other kernels "
+                            .formatted(what, kernels, input, known, options) + "(--backend cpu)");
         }
     }
 

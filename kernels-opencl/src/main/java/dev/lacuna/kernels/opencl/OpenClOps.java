@@ -186,7 +186,8 @@ final class OpenClOps implements Ops {
         if (uses.contains(Use.EMBED) && decisions.add(new Decision("embed", layout.format().name(), "opencl, embed", "on " + device))) {
             embedKernel(layout);
         }
-        if (uses.contains(Use.COLUMNS) && decisions.add(new Decision("columns", layout.format().name(), "opencl, columns", "on " + device))) {
+        if (uses.contains(Use.COLUMNS)
+                && decisions.add(new Decision("columns", layout.format().name(), "opencl, columns", "on " + device))) {
             gatherKernel("columns", layout, Input.F32);
         }
         if (uses.contains(Use.ROWS)) {
