@@ -54,7 +54,7 @@ final class OpenClOps implements Ops {
     private static final int SIDE = 8;
     private static final int TILE_OUTS = 32;
     private static final int TILE_ROWS = 16;
-    /** Strands of a product, see {@code product.cl}. */
+    /** Strands of a product, see {@code sums.cl}. */
     private static final int STRANDS = 8;
     /** Work-items of a group of the cache's kernels. */
     private static final int HEAD_ITEMS = 32;
