@@ -3,6 +3,8 @@ package dev.lacuna.ops;
 import dev.lacuna.tensor.Format;
 import dev.lacuna.tensor.Tensor;
 import java.util.List;
+import java.util.Locale;
+import java.util.stream.Collectors;
 
 /**
  * The input of a product for each row class, so that decode and prefill may differ; tests pin one.
@@ -31,6 +33,25 @@ public record InputPolicy(Input fewRows, Input manyRows) {
     /** Whether weights of float formats take both inputs. */
     boolean takesFloats() {
         return fewRows.takesFloats() && manyRows.takesFloats();
+    }
+
+    /**
+     * Refuses inputs that kernels do not read.
+     *
+     * @param what    is read or multiplied so, in words that an error can begin with
+     * @param kernels whose they are, in a word
+     * @param known   what they read
+     * @throws UnsupportedKernelException if this policy has another input
+     */
+    public void require(String what, String kernels, List<Input> known) {
+        for (Input input : List.of(fewRows, manyRows)) {
+            if (known.contains(input)) continue;
+            String options = known.stream().map(i -> i.equals(Input.I8) ? "i8" : i.toString().toLowerCase(Locale.ROOT))
+                    .collect(Collectors.joining(", ")).replaceFirst(", ([^,]*)$", " or $1");
+            throw new UnsupportedKernelException(
+                    "%s: no %s kernel reads inputs in %s, they read %s; use --activations %s, or other kernels "
+                            .formatted(what, kernels, input, known, options) + "(--backend cpu)");
+        }
     }
 
     /** The input of a step of that many rows. */

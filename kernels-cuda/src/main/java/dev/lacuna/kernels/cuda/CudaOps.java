@@ -47,7 +47,7 @@ final class CudaOps implements Ops {
     private static final int THREADS = 256;
     private static final int COLUMNS = 1024;
     /** Inputs that kernels read. */
-    private static final List<Input> INPUTS = List.of(Input.F32, Input.BF16, Input.I8);
+    static final List<Input> INPUTS = List.of(Input.F32, Input.BF16, Input.I8);
     /** Rows of a product that its kernels for few take at a time. */
     private static final int FEW = 8;
     /** Rows and outputs of a tile of the kernels for many. */
@@ -112,7 +112,7 @@ final class CudaOps implements Ops {
     @Override
     public List<Weight> place(List<Tensor> tensors, InputPolicy policy, Set<Use> uses) {
         device.enter();
-        requireInputs(policy, tensors.getFirst().name());
+        policy.require(tensors.getFirst().name(), "CUDA", INPUTS);
         for (Tensor t : tensors) requireKernels(t, policy, uses);
         List<Weight> placed = new ArrayList<>();
         for (Tensor t : tensors) placed.add(place(t, policy, uses));
@@ -129,18 +129,6 @@ final class CudaOps implements Ops {
             case ROWS -> List.of("rows_" + f + "_" + code(input) + "_1", "rows_" + f + "_" + code(input) + "_8");
             case COLUMNS -> List.of("columns_" + f);
         };
-    }
-
-    /**
-     * @param what is read or multiplied so, in words that an error can begin with
-     * @throws UnsupportedKernelException if no kernel reads such inputs
-     */
-    static void requireInputs(InputPolicy policy, String what) {
-        for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
-            if (INPUTS.contains(input)) continue;
-            throw new UnsupportedKernelException(what + ": no CUDA kernel reads inputs in " + input + ", they read " + INPUTS
-                    + "; use --activations f32, bf16 or i8, or other kernels (--backend cpu)");
-        }
     }
 
     /** The kernel of many rows: two of each four weights have tensor cores of their own, which drivers know from CUDA 12.5 on. */

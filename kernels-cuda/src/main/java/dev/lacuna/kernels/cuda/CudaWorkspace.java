@@ -46,7 +46,7 @@ final class CudaWorkspace implements Workspace {
     @Override
     public Act act(int cols, InputPolicy policy) {
         ops.device().enter();
-        CudaOps.requireInputs(policy, "an activation of " + cols + " columns");
+        policy.require("an activation of " + cols + " columns", "CUDA", CudaOps.INPUTS);
         return new CudaAct(cols, policy, this);
     }
 

@@ -4,6 +4,7 @@ import dev.lacuna.ops.Act;
 import dev.lacuna.ops.InputPolicy;
 import dev.lacuna.ops.Limits;
 import dev.lacuna.ops.Logits;
+import dev.lacuna.ops.RowSet;
 import dev.lacuna.ops.TopK;
 import dev.lacuna.ops.Workspace;
 import java.util.ArrayList;
@@ -15,6 +16,7 @@ final class ClWorkspace implements Workspace {
     private final DeviceMemory memory;
     private final List<ClAct> acts = new ArrayList<>();
     private final List<Best> best = new ArrayList<>();
+    private final List<ClRowSet> sets = new ArrayList<>();
 
     /** Scores {@code [rows of the last step x vocabulary]}. */
     static final class Scores implements Logits {
@@ -66,7 +68,7 @@ final class ClWorkspace implements Workspace {
 
     @Override
     public Act act(int cols, InputPolicy policy) {
-        Layout.requireInputs(policy, "an activation of " + cols + " columns");
+        policy.require("an activation of " + cols + " columns", "OpenCL", Layout.INPUTS);
         return act(limits.rows(), cols, policy);
     }
 
@@ -84,15 +86,25 @@ final class ClWorkspace implements Workspace {
     }
 
     @Override
+    public RowSet rowSet(int capacity) {
+        ClRowSet set = new ClRowSet(capacity, memory);
+        sets.add(set);
+        return set;
+    }
+
+    @Override
     public long bytes() {
-        return acts.stream().mapToLong(ClAct::bytes).sum() + best.stream().mapToLong(b -> b.ids.bytes()).sum();
+        return acts.stream().mapToLong(ClAct::bytes).sum() + best.stream().mapToLong(b -> b.ids.bytes()).sum()
+                + sets.stream().mapToLong(s -> s.data().bytes()).sum();
     }
 
     @Override
     public void close() {
         acts.forEach(a -> a.free(memory));
         best.forEach(b -> memory.free(b.ids));
+        sets.forEach(s -> memory.free(s.data()));
         acts.clear();
         best.clear();
+        sets.clear();
     }
 }

@@ -1,8 +1,6 @@
 package dev.lacuna.kernels.opencl;
 
 import dev.lacuna.ops.Input;
-import dev.lacuna.ops.InputPolicy;
-import dev.lacuna.ops.UnsupportedKernelException;
 import dev.lacuna.tensor.Format;
 import dev.lacuna.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
@@ -25,6 +23,8 @@ record Layout(Format format, int code, int block) {
             new Layout(Format.I8_ROW, 3, 32), new Layout(Format.Q8_0, 4, 32), new Layout(Format.Q4_0, 5, 16),
             new Layout(Format.Q4_1, 6, 16), new Layout(Format.i4Group(32), 7, 16), new Layout(Format.i4Group(64), 7, 16),
             new Layout(Format.i4Group(128), 7, 16));
+    /** Inputs that kernels read. */
+    static final List<Input> INPUTS = List.of(Input.F32, Input.I8);
 
     static @Nullable Layout of(Format format) {
         return ALL.stream().filter(l -> l.format.equals(format)).findFirst().orElse(null);
@@ -33,19 +33,6 @@ record Layout(Format format, int code, int block) {
     /** What {@code --weights} should name so that a model in a format without kernels runs: at least as exact, where there is such. */
     static Format instead(Format format) {
         return format.bits() <= 4 ? Format.Q4_1 : Format.Q8_0;
-    }
-
-    /**
-     * @param what is read or multiplied so, in words that an error can begin with
-     * @throws UnsupportedKernelException if no kernel reads such inputs
-     */
-    static void requireInputs(InputPolicy policy, String what) {
-        List<Input> known = List.of(Input.F32, Input.I8);
-        for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
-            if (known.contains(input)) continue;
-            throw new UnsupportedKernelException(what + ": no OpenCL kernel reads inputs in " + input + ", they read " + known
-                    + "; use --activations f32 or i8, or other kernels (--backend cpu)");
-        }
     }
 
     static int blocks(int cols) {

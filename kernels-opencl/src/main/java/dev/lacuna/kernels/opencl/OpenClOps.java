@@ -20,6 +20,7 @@ import dev.lacuna.ops.Logits;
 import dev.lacuna.ops.Norm;
 import dev.lacuna.ops.Ops;
 import dev.lacuna.ops.Rope;
+import dev.lacuna.ops.RowSet;
 import dev.lacuna.ops.Step;
 import dev.lacuna.ops.TopK;
 import dev.lacuna.ops.UnsupportedKernelException;
@@ -53,12 +54,16 @@ final class OpenClOps implements Ops {
     private static final int SIDE = 8;
     private static final int TILE_OUTS = 32;
     private static final int TILE_ROWS = 16;
-    /** Strands of a product, see {@code product.cl}. */
+    /** Strands of a product, see {@code sums.cl}. */
     private static final int STRANDS = 8;
     /** Work-items of a group of the cache's kernels. */
     private static final int HEAD_ITEMS = 32;
     private static final int NORM_ITEMS = 64;
     private static final int BEST_ITEMS = 128;
+    private static final int SELECT_ITEMS = 128;
+    /** Blocks and strands of a group of a weighted sum of chosen rows, see {@code gather.cl}. */
+    private static final int COLUMN_BLOCKS = 4;
+    private static final int COLUMN_STRANDS = 16;
 
     private final Programs programs;
     private final cl_command_queue queue;
@@ -111,7 +116,11 @@ final class OpenClOps implements Ops {
     }
 
     private Launch productKernel(String name, Layout layout, Input input) {
-        return kernel(name, layout.options() + " " + Layout.options(input), "formats", "product");
+        return kernel(name, layout.options() + " " + Layout.options(input), "formats", "sums", "product");
+    }
+
+    private Launch gatherKernel(String name, Layout layout, Input input) {
+        return kernel(name, layout.options() + " " + Layout.options(input), "formats", "sums", "gather");
     }
 
     // ---- load time
@@ -143,7 +152,7 @@ final class OpenClOps implements Ops {
     }
 
     private static Layout supported(Tensor t, InputPolicy policy) {
-        Layout.requireInputs(policy, t.name());
+        policy.require(t.name(), "OpenCL", Layout.INPUTS);
         Layout layout = Layout.of(t.format());
         List<String> known = Layout.ALL.stream().map(l -> l.format().name()).toList();
         if (layout == null) {
@@ -177,6 +186,17 @@ final class OpenClOps implements Ops {
         if (uses.contains(Use.EMBED) && decisions.add(new Decision("embed", layout.format().name(), "opencl, embed", "on " + device))) {
             embedKernel(layout);
         }
+        if (uses.contains(Use.COLUMNS)
+                && decisions.add(new Decision("columns", layout.format().name(), "opencl, columns", "on " + device))) {
+            gatherKernel("columns", layout, Input.F32);
+        }
+        if (uses.contains(Use.ROWS)) {
+            for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
+                if (decisions.add(new Decision("rows", layout.format() + " x " + input, "opencl, rows", "on " + device))) {
+                    gatherKernel("rows8", layout, input);
+                }
+            }
+        }
         if (!uses.contains(Use.PRODUCT)) return;
         for (Input input : List.of(policy.fewRows(), policy.manyRows())) {
             String reason = "on " + device + ": few to " + InputPolicy.FEW + " rows, many above";
@@ -184,6 +204,12 @@ final class OpenClOps implements Ops {
                 productKernel("many", layout, input);
             }
         }
+    }
+
+    /** Every format: rows are found in its planes as blocks are. */
+    @Override
+    public List<Format> gathers() {
+        return Layout.ALL.stream().map(Layout::format).toList();
     }
 
     @Override
@@ -356,15 +382,30 @@ final class OpenClOps implements Ops {
 
     // ---- products
 
-    private void product(ClAct x, Linear linear, ClAct y, Buffer index, int rows, float cap) {
+    /** How many rows of those a work-group of a kernel of few rows takes. */
+    private static int tile(int rows) {
+        return rows == 1 ? 1 : rows <= 4 ? 4 : 8;
+    }
+
+    /** Adds a weight and its bias; where there is none, some buffer stands for what nobody reads. */
+    private static Launch weight(Launch launch, Linear linear, int outs) {
         ClWeight w = (ClWeight) linear.weight();
         ClValues bias = (ClValues) linear.bias();
+        return launch.memory(w.data()).size(w.scalesAt()).size(w.zerosAt()).number(outs).number(Layout.blocks(w.cols()))
+                .memory(bias == null ? w.data() : bias.data()).flag(bias != null);
+    }
+
+    /** Adds the operands of a product as {@code sums.cl} has them. */
+    private static Launch operands(Launch launch, ClAct x, Linear linear, ClAct y, Buffer index, int rows, float cap) {
+        return weight(launch, linear, linear.weight().rows()).memory(x.floats()).memory(x.codes()).memory(x.scales()).memory(index)
+                .number(rows).real(cap).memory(y.floats()).number(y.stride());
+    }
+
+    private void product(ClAct x, Linear linear, ClAct y, Buffer index, int rows, float cap) {
+        ClWeight w = (ClWeight) linear.weight();
         boolean few = rows <= InputPolicy.FEW;
-        int tile = rows == 1 ? 1 : rows <= 4 ? 4 : 8;
-        Launch launch = productKernel(few ? "few" + tile : "many", w.layout(), x.packed()).memory(w.data()).size(w.scalesAt())
-                .size(w.zerosAt()).number(w.rows()).number(x.blocks()).memory(bias == null ? w.data() : bias.data()).flag(bias != null)
-                .memory(x.floats()).memory(x.codes()).memory(x.scales()).memory(index).number(rows).real(cap).memory(y.floats())
-                .number(y.stride());
+        int tile = tile(rows);
+        Launch launch = operands(productKernel(few ? "few" + tile : "many", w.layout(), x.packed()), x, linear, y, index, rows, cap);
         if (few) launch.run(Math.ceilDiv(w.rows(), FEW_OUTS), Math.ceilDiv(rows, tile), STRANDS, FEW_OUTS);
         else
             launch.run(Math.ceilDiv(w.rows(), TILE_OUTS), Math.ceilDiv(rows, TILE_ROWS), SIDE, SIDE);
@@ -394,7 +435,58 @@ final class OpenClOps implements Ops {
                 .run(best.rows, 1, BEST_ITEMS, 1);
     }
 
+    // ---- chosen rows
+
+    @Override
+    public void select(Act scores, float threshold, RowSet out) {
+        ClAct from = (ClAct) scores;
+        rowKernel("select_above").memory(from.floats()).number(from.cols()).number(from.stride()).memory(batch.of(Field.SEQUENCES))
+                .number(batch.rows()).real(threshold).memory(((ClRowSet) out).data()).run(1, 1, SELECT_ITEMS, 1);
+    }
+
+    @Override
+    public void rows(Act x, Linear w, RowSet active, Act compact) {
+        ClAct from = (ClAct) x;
+        ClAct to = (ClAct) compact;
+        ClWeight weight = (ClWeight) w.weight();
+        int rows = batch.rows();
+        int tile = tile(rows);
+        to.begin(rows);
+        operands(gatherKernel("rows" + tile, weight.layout(), from.packed()), from, w, to, batch.of(Field.EACH), rows, 0)
+                .memory(((ClRowSet) active).data()).run(Math.ceilDiv(weight.rows(), FEW_OUTS), Math.ceilDiv(rows, tile), STRANDS, FEW_OUTS);
+    }
+
+    @Override
+    public void columns(Act compact, Linear wT, RowSet active, Act y) {
+        ClAct from = (ClAct) compact;
+        ClAct to = (ClAct) y;
+        int rows = batch.rows();
+        to.begin(rows);
+        weight(gatherKernel("columns", ((ClWeight) wT.weight()).layout(), Input.F32), wT, to.cols()).memory(from.floats())
+                .number(from.stride()).memory(((ClRowSet) active).data()).memory(to.floats()).number(to.stride())
+                .run(Math.ceilDiv(to.blocks(), COLUMN_BLOCKS), rows, COLUMN_BLOCKS, COLUMN_STRANDS);
+    }
+
     // ---- outside run()
+
+    @Override
+    public void write(RowSet set, int[] rows) {
+        ClRowSet to = (ClRowSet) set;
+        memory.stage(to.data().bytes());
+        memory.stage().set(ValueLayout.JAVA_INT, 0, rows.length);
+        MemorySegment.copy(rows, 0, memory.stage(), ValueLayout.JAVA_INT, Integer.BYTES, rows.length);
+        memory.send(to.data(), 0, (1L + rows.length) * Integer.BYTES);
+    }
+
+    @Override
+    public int[] read(RowSet set) {
+        ClRowSet from = (ClRowSet) set;
+        memory.stage(from.data().bytes());
+        memory.receive(from.data(), 0, Integer.BYTES);
+        long bytes = (long) memory.stage().get(ValueLayout.JAVA_INT, 0) * Integer.BYTES;
+        if (bytes > 0) memory.receive(from.data(), Integer.BYTES, bytes);
+        return memory.stage().asSlice(0, bytes).toArray(ValueLayout.JAVA_INT);
+    }
 
     @Override
     public void write(Act a, float[] v) {

@@ -1,4 +1,4 @@
-// Operations on rows: norms, activations, packing, the best tokens. Rows have a stride of whole blocks; what is behind their columns is zero.
+// Operations on rows: norms, activations, packing, the best tokens, choosing by scores. Rows have a stride of whole blocks; what is behind their columns is zero.
 
 #define NORM_ITEMS 64
 
@@ -144,4 +144,40 @@ void best(__global const float *logits, int stride, int vocabulary, int k, __glo
         if (l == 0) ids[(size_t) row * k + n] = 0x7fffffff - (int) (last & 0x7fffffffu);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
+}
+
+#define SELECT_ITEMS 128
+
+// The columns whose score is above the threshold in any row that belongs to a sequence, ascending, behind their number. One work-group, a work-item of
+// which looks at 32 columns at a time.
+__kernel __attribute__((reqd_work_group_size(SELECT_ITEMS, 1, 1)))
+void select_above(__global const float *scores, int cols, int stride, __global const int *sequences, int rows, float threshold,
+                  __global int *set) {
+    __local int upto[SELECT_ITEMS];
+    int l = get_local_id(0), kept = 0;
+    for (int base = 0; base < cols; base += SELECT_ITEMS * BLOCK) {
+        int first = base + l * BLOCK;
+        uint above = 0;
+        for (int r = 0; r < rows; r++) {
+            if (sequences[r] < 0) continue;
+            __global const float *x = scores + (size_t) r * stride + first;
+            for (int i = 0; i < min(cols - first, BLOCK); i++) above |= (uint) (x[i] > threshold) << i;
+        }
+        int own = popcount(above);
+        upto[l] = own;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int step = 1; step < SELECT_ITEMS; step *= 2) {
+            int before = l >= step ? upto[l - step] : 0;
+            barrier(CLK_LOCAL_MEM_FENCE);
+            upto[l] += before;
+            barrier(CLK_LOCAL_MEM_FENCE);
+        }
+        int at = 1 + kept + upto[l] - own;
+        for (int i = 0; i < BLOCK; i++) {
+            if (above >> i & 1) set[at++] = first + i;
+        }
+        kept += upto[SELECT_ITEMS - 1];
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    if (l == 0) set[0] = kept;
 }

@@ -1,6 +1,7 @@
 package dev.lacuna.kernels.opencl;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -12,6 +13,7 @@ import dev.lacuna.ops.KvPool;
 import dev.lacuna.ops.KvSpec;
 import dev.lacuna.ops.KvType;
 import dev.lacuna.ops.Limits;
+import dev.lacuna.ops.RowSet;
 import dev.lacuna.ops.UnsupportedKernelException;
 import dev.lacuna.ops.Use;
 import dev.lacuna.ops.Workspace;
@@ -75,6 +77,8 @@ class OpenClMemoryTest {
         try (OpenClOps ops = open(MB); Workspace room = ops.workspace(new Limits(256, 1, 1, 1))) {
             DeviceMemoryException e = assertThrows(DeviceMemoryException.class, () -> room.act(2048, InputPolicy.F32));
             assertTrue(e.getMessage().contains("an activation of 256 x 2048") && e.getMessage().contains("needs 2 MB"), e.getMessage());
+            DeviceMemoryException set = assertThrows(DeviceMemoryException.class, () -> room.rowSet(1 << 18));
+            assertTrue(set.getMessage().contains("a set of 262144 rows"), set.getMessage());
         }
     }
 
@@ -93,6 +97,9 @@ class OpenClMemoryTest {
         room.act(64, InputPolicy.I8);
         room.logits(100);
         room.topK(3);
+        long sized = room.bytes();
+        RowSet set = room.rowSet(99);
+        assertEquals(400, room.bytes() - sized);
         assertTrue(DeviceMemory.live() > reserved && reserved > placed && placed > before);
         room.close();
         room.close();
@@ -103,7 +110,7 @@ class OpenClMemoryTest {
         assertEquals(before, DeviceMemory.live());
         for (Executable late : List.<Executable>of(() -> ops.values(new float[1]), () -> ops.kv(pool.spec(), 2), () -> pool.readKeys(0, 1),
                 () -> pool.copyBlock(1, 2), () -> ops.read(x, 1), () -> ops.write(x, new float[33]),
-                () -> ops.workspace(new Limits(99, 1, 1, 1)),
+                () -> ops.write(set, new int[]{1}), () -> ops.read(set), () -> ops.workspace(new Limits(99, 1, 1, 1)),
                 () -> ops.place(List.of(tensor(Format.Q4_0, 64, 64)), InputPolicy.I8, Set.of(Use.PRODUCT)))) {
             assertThrows(IllegalStateException.class, late);
         }
@@ -114,10 +121,13 @@ class OpenClMemoryTest {
     void aFormatWithoutKernelsIsRefused(String name, int cols, String instead) {
         Format format = Format.named(name).orElseThrow();
         try (OpenClOps ops = open(MB)) {
-            UnsupportedKernelException e = assertThrows(UnsupportedKernelException.class,
-                    () -> ops.place(List.of(tensor(format, 2, cols)), InputPolicy.I8, Set.of(Use.PRODUCT)));
-            for (String part : List.of("blk.0.up.weight is " + name, "I8/32", "--weights " + instead)) {
-                assertTrue(e.getMessage().contains(part), e.getMessage());
+            assertFalse(ops.gathers().contains(format));
+            for (Use use : Use.values()) {
+                UnsupportedKernelException e = assertThrows(UnsupportedKernelException.class,
+                        () -> ops.place(List.of(tensor(format, 2, cols)), InputPolicy.I8, Set.of(use)));
+                for (String part : List.of("blk.0.up.weight is " + name, "I8/32", "--weights " + instead)) {
+                    assertTrue(e.getMessage().contains(part), e.getMessage());
+                }
             }
         }
     }
