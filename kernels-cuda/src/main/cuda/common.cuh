@@ -10,6 +10,13 @@ constexpr int KV_BLOCK = 32;      // positions of a cache block
 constexpr int ATTEND_CHUNK = 256; // positions of a split: fixed places, so that results know nothing of the batch
 
 __host__ __device__ constexpr int align32(int n) { return (n + 31) & ~31; }
+/** From one row of 8-bit codes to the next: whole pairs of blocks. */
+__host__ __device__ constexpr int code_stride(int n) { return (n + 63) & ~63; }
+/**
+ * Where a row has the code of a column. In each 64 the halves of both blocks take turns, 16 bytes each: the half-warps of a product hold a block each,
+ * and what they ask for together is one sector of 32 bytes.
+ */
+__host__ __device__ constexpr int code_place(int col) { return (col & ~48) | (col & 16) << 1 | (col & 32) >> 1; }
 __host__ __device__ constexpr int head_stride(int size) { return (size + 15) & ~15; }
 __host__ __device__ constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
@@ -60,10 +67,9 @@ __device__ __forceinline__ uint32_t bytes4(int a, int b, int c, int d) {
  * together, those beyond the row with on = false and zeros.
  */
 __device__ __forceinline__ void put4(float4 v, bool on, int row, int ld, int col, float* out, int8_t* outQ, BlockScale* outS) {
-    i64 at = (i64) row * ld + col;
-    if (out && on) *reinterpret_cast<float4*>(out + at) = v;
+    if (out && on) *reinterpret_cast<float4*>(out + ((i64) row * ld + col)) = v;
     if (outQ && !outS) {
-        if (on) *reinterpret_cast<uint2*>(outQ + 2 * at) = {two_bfloats(v.x, v.y), two_bfloats(v.z, v.w)};
+        if (on) *reinterpret_cast<uint2*>(outQ + 2 * ((i64) row * ld + col)) = {two_bfloats(v.x, v.y), two_bfloats(v.z, v.w)};
     } else if (outQ) {
         float max = max_nan(max_nan(fabsf(v.x), fabsf(v.y)), max_nan(fabsf(v.z), fabsf(v.w)));
 #pragma unroll
@@ -74,8 +80,9 @@ __device__ __forceinline__ void put4(float4 v, bool on, int row, int ld, int col
 #pragma unroll
         for (int d = 4; d > 0; d >>= 1) sum += __shfl_xor_sync(~0u, sum, d);
         if (on) {
-            *reinterpret_cast<uint32_t*>(outQ + at) = bytes4(a, b, c, e);
-            if ((threadIdx.x & 7) == 0) outS[at >> 5] = BlockScale{scale, sum};
+            int first = row * code_stride(ld);
+            *reinterpret_cast<uint32_t*>(outQ + first + code_place(col)) = bytes4(a, b, c, e);
+            if ((threadIdx.x & 7) == 0) outS[(first + col) >> 5] = BlockScale{scale, sum};
         }
     }
 }

@@ -7,7 +7,7 @@
 template <class F> __device__ __forceinline__ float dot_floats(const float* w, const float* x, float sum) {
 #pragma unroll
     for (int c = 0; c < F::SUB; c += 4) {
-        float4 v = *reinterpret_cast<const float4*>(x + c);
+        float4 v = *reinterpret_cast<const float4*>(x + column_of<F>(c));
         sum = __fmaf_rn(w[c], v.x, sum);
         sum = __fmaf_rn(w[c + 1], v.y, sum);
         sum = __fmaf_rn(w[c + 2], v.z, sum);
@@ -20,7 +20,7 @@ template <class F> __device__ __forceinline__ float dot_floats(const float* w, c
 template <class F> __device__ __forceinline__ float dot_bfloats(const float* w, const uint16_t* x, float sum) {
 #pragma unroll
     for (int c = 0; c < F::SUB; c += 4) {
-        uint2 v = *reinterpret_cast<const uint2*>(x + c);
+        uint2 v = *reinterpret_cast<const uint2*>(x + column_of<F>(c));
         sum = __fmaf_rn(w[c], bfloat_bits(v.x), sum);
         sum = __fmaf_rn(w[c + 1], __uint_as_float(v.x & 0xffff0000), sum);
         sum = __fmaf_rn(w[c + 2], bfloat_bits(v.y), sum);
@@ -31,7 +31,7 @@ template <class F> __device__ __forceinline__ float dot_bfloats(const float* w, 
 
 /** Integer sums of 32 products are exact; zero points and minima need the sum of the inputs' codes only. */
 template <class F> __device__ __forceinline__ float dot_codes(const Block& b, const int8_t* x, const BlockScale* s, float sum) {
-    uint4 lo = *reinterpret_cast<const uint4*>(x), hi = *reinterpret_cast<const uint4*>(x + 16);
+    uint4 lo = *reinterpret_cast<const uint4*>(x), hi = *reinterpret_cast<const uint4*>(x + code_place(16));
     BlockScale in = *s;
     int first = 0;
     first = __dp4a((int) b.q[0], (int) lo.x, first);
@@ -67,7 +67,7 @@ struct Kept {
         }
     }
     __device__ __forceinline__ float dot(const int8_t* x, const BlockScale* s, float sum) const {
-        uint4 lo = *reinterpret_cast<const uint4*>(x), hi = *reinterpret_cast<const uint4*>(x + 16);
+        uint4 lo = *reinterpret_cast<const uint4*>(x), hi = *reinterpret_cast<const uint4*>(x + code_place(16));
         int d = __dp4a((int) q.x, (int) __byte_perm(lo.x, lo.y, choice[0]), 0);
         d = __dp4a((int) q.y, (int) __byte_perm(lo.z, lo.w, choice[1]), d);
         d = __dp4a((int) q.z, (int) __byte_perm(hi.x, hi.y, choice[0] >> 16), d);
@@ -79,28 +79,64 @@ struct Kept {
 /** What inputs come as. */
 enum Inputs { IN_F32, IN_I8, IN_BF16 };
 
-/** Adds an item's products with the columns from col on of up to N rows, given by where they begin. With
- * bfloat16 inputs weights are rounded likewise, as what they stand for: a row's scale included. ld: the inputs of a row. */
+/** From one row of inputs to the next, in values. */
+template <int IN> __device__ __forceinline__ int input_stride(int cols) { return IN == IN_I8 ? code_stride(cols) : align32(cols); }
+
+template <int IN> struct InputValue {
+    typedef float type;
+};
+template <> struct InputValue<IN_I8> {
+    typedef int8_t type;
+};
+template <> struct InputValue<IN_BF16> {
+    typedef uint16_t type;
+};
+
+/** What up to N rows have for the columns of an item, given by where the rows begin; it walks along with the item. */
+template <class F, int IN, int N> struct RowInputs {
+    typedef typename InputValue<IN>::type T;
+    const T* x;           // of the first row
+    const BlockScale* xs; // likewise, of 8-bit inputs
+    int row[N], col;      // from the first row on
+
+    __device__ __forceinline__ RowInputs(const void* from, const BlockScale* scales, const int* rows, int unit) : col(first_column<F>(unit)) {
+        x = static_cast<const T*>(from) + (rows[0] + (IN == IN_I8 ? code_place(col) : col));
+        xs = scales + ((rows[0] + col) >> 5);
+#pragma unroll
+        for (int i = 0; i < N; i++) row[i] = i ? rows[i] - rows[0] : 0;
+    }
+    __device__ __forceinline__ void skip(int units) { x += units * F::UNIT, xs += units * F::UNIT / 32, col += units * F::UNIT; }
+};
+
+/** Adds an item's products with those of m rows. With bfloat16 inputs weights are rounded likewise, as what they stand for: a row's scale included.
+ * ld: the inputs of a row. */
 template <class F, int IN, int N>
-__device__ __forceinline__ void dot_item(const typename F::Part* p, const void* x, const BlockScale* xs, const int* rows, int m, int col, int ld,
-                                         float rowScale, float* sum) {
+__device__ __forceinline__ void dot_item(const typename F::Part* p, const RowInputs<F, IN, N>& in, int m, int ld, float rowScale, float* sum) {
 #pragma unroll
     for (int s = 0; s < F::SUBS; s++) {
-        int at = col + s * F::SUB;
-        if (F::PADS && at >= ld) break; // the next row's input
+        constexpr int STEP = F::SUBS == 1 ? 0 : 2 * F::SUB; // to the item's next run
+        int at = s * STEP;
+        if (F::PADS && (IN != IN_I8 || F::PLACE > 64) && in.col + at >= ld) break; // the next row's input
         if constexpr (IN == IN_I8 && F::PADS) {
             Kept w(p[s]);
+            if (N > 1) {
+                once(w.choice[0]), once(w.choice[1]);
+                once(w.q.x), once(w.q.y), once(w.q.z), once(w.q.w);
+            }
 #pragma unroll
             for (int i = 0; i < N; i++) {
-                if (N == 1 || i < m) sum[i] = w.dot(static_cast<const int8_t*>(x) + (rows[i] + at), xs + ((rows[i] + at) >> 5), sum[i]);
+                if (N == 1 || i < m) sum[i] = w.dot(in.x + in.row[i] + at, in.xs + (in.row[i] >> 5) + s * STEP / 32, sum[i]);
             }
         } else if constexpr (IN == IN_I8) {
             Block b;
             F::unpack(p[s], s, b);
+            if (N > 1) {
+#pragma unroll
+                for (int i = 0; i < 8; i++) once(b.q[i]);
+            }
 #pragma unroll
             for (int i = 0; i < N; i++) {
-                if (N == 1 || i < m)
-                    sum[i] = dot_codes<F>(b, static_cast<const int8_t*>(x) + (rows[i] + at), xs + ((rows[i] + at) >> 5), sum[i]);
+                if (N == 1 || i < m) sum[i] = dot_codes<F>(b, in.x + in.row[i] + at, in.xs + (in.row[i] >> 5) + s * STEP / 32, sum[i]);
             }
         } else {
             float w[F::SUB];
@@ -113,12 +149,12 @@ __device__ __forceinline__ void dot_item(const typename F::Part* p, const void* 
                 }
 #pragma unroll
                 for (int i = 0; i < N; i++) {
-                    if (N == 1 || i < m) sum[i] = dot_bfloats<F>(w, static_cast<const uint16_t*>(x) + (rows[i] + at), sum[i]);
+                    if (N == 1 || i < m) sum[i] = dot_bfloats<F>(w, in.x + in.row[i] + at, sum[i]);
                 }
             } else {
 #pragma unroll
                 for (int i = 0; i < N; i++) {
-                    if (N == 1 || i < m) sum[i] = dot_floats<F>(w, static_cast<const float*>(x) + (rows[i] + at), sum[i]);
+                    if (N == 1 || i < m) sum[i] = dot_floats<F>(w, in.x + in.row[i] + at, sum[i]);
                 }
             }
         }

@@ -5,10 +5,10 @@
 
 /** Four values of a row, col being a multiple of four. */
 template <class F> __device__ __forceinline__ float4 four_of(const uint8_t* panel, int units, int row, int col) {
-    int items = units * 16, item = col / F::UNIT * 16 + row, within = col % F::SUB;
+    int place = place_of<F>(col), items = units * 16, within = place % F::SUB;
     typename F::Part p;
-    int s = col % F::UNIT / F::SUB;
-    load_sub<F, 16>(p, panel, items, item, s);
+    int s = place % F::UNIT / F::SUB;
+    load_sub<F>(p, panel, items, Item(place / F::UNIT, row, 16), s);
     float w[F::SUB];
     values_of<F>(p, s, w);
     float scale = row_scale<F>(panel, items, row);

@@ -11,12 +11,12 @@ __device__ __forceinline__ void ffn(const void* x, const BlockScale* xs, const u
     int m = min(N, n), warp = threadIdx.x >> 5, lane = threadIdx.x & 31, units = units_of<F>(cols);
     int half = warp & 1, part = warp >> 1, panel = blockIdx.x * 2 + half;
     int rows[N];
-    input_rows<N>(nullptr, 0, m, align32(cols), rows);
+    input_rows<N>(nullptr, 0, m, input_stride<IN>(cols), rows);
 #pragma unroll 1
     for (int matrix = 0; matrix < 2; matrix++) {
         float sum[N] = {};
         if (panel * 16 < width) {
-            panel_sums<F, IN, N>((matrix ? wUp : wGate) + panel * panel_bytes<F, 16>(units), units, x, xs, rows, m, align32(cols), part, SPLITS, sum);
+            panel_sums<F, IN, N>((matrix ? wUp : wGate) + panel * panel_bytes<F, 16>(units), units, x, xs, rows, m, input_stride<IN>(cols), part, SPLITS, sum);
         }
         if (lane < 16) {
 #pragma unroll
@@ -48,7 +48,8 @@ __device__ __forceinline__ void ffn(const void* x, const BlockScale* xs, const u
         int c = code(v, inverse), sum = c;
 #pragma unroll
         for (int d = 16; d > 0; d >>= 1) sum += __shfl_xor_sync(~0u, sum, d);
-        outQ[to] = (int8_t) c;
-        if (lane == 0) outS[to >> 5] = BlockScale{scale, sum};
+        int first = i * code_stride(width);
+        outQ[first + code_place(at)] = (int8_t) c;
+        if (lane == 0) outS[(first + at) >> 5] = BlockScale{scale, sum};
     }
 }

@@ -2,7 +2,8 @@
 // One struct a format: where a placed weight keeps its bytes (KERNELS.md) and how 32 of its values are unpacked.
 //
 // A panel is planes of items; item = unit * P + row in panel, so the lanes of a warp read items side by side. UNIT values of a row make an item; SUBS
-// parts of SUB values make a unit. A Part is what was loaded for one sub, untouched, so that loads can run ahead of unpacking.
+// parts of SUB values make a unit. Units 2 i and 2 i + 1 are a pair, which two half-warps hold; the pair's columns go to them in turn, RUN at a time, so
+// that the inputs of both are neighbours. A Part is what was loaded for one sub, untouched, so that loads can run ahead of unpacking.
 #pragma once
 #include "common.cuh"
 
@@ -28,24 +29,52 @@ __device__ __forceinline__ void fifth(uint32_t h, uint32_t* q) {
     for (int i = 0; i < 8; i++) q[i] |= ((h >> i) & 0x01010101) << 4;
 }
 
-/** Sizes of a format; BYTES of an item, PLACE values that are placed together. */
-template <int UNIT_, int SUBS_, int BYTES_, int PLACE_ = UNIT_> struct Layout {
-    static constexpr int UNIT = UNIT_, SUBS = SUBS_, SUB = UNIT_ / SUBS_, BYTES = BYTES_, PLACE = PLACE_;
+/** Sizes of a format; BYTES of PLACE values, which are placed together: an item or a pair. */
+template <int UNIT_, int SUBS_, int BYTES_, int PLACE_ = UNIT_, int RUN_ = 32> struct Layout {
+    static constexpr int UNIT = UNIT_, SUBS = SUBS_, SUB = UNIT_ / SUBS_, BYTES = BYTES_, PLACE = PLACE_, RUN = RUN_;
+    static_assert(UNIT == RUN || PLACE == 2 * UNIT, "a row is whole pairs");
     static constexpr bool FLOAT = false, ZERO = false, MIN = false, HALVES = false, ROW_SCALE = false;
     static constexpr bool PADS = false; // whether a row's last unit may reach beyond its input
 };
 
 template <class F> __host__ __device__ int units_of(int cols) {
-    constexpr int whole = F::PLACE; // a super-block is two units
-    return ceil_div(cols, whole) * (whole / F::UNIT);
+    return ceil_div(cols, F::PLACE) * (F::PLACE / F::UNIT);
 }
+template <class F> __host__ __device__ i64 item_bytes(int items) { return (i64) (items / (F::PLACE / F::UNIT)) * F::BYTES; }
 template <class F, int P> __host__ __device__ i64 panel_bytes(int units) {
-    return ((i64) P * units * F::BYTES + (F::ROW_SCALE ? 4 * P : 0) + 127) & ~127ll;
+    return ((i64) P * (units / (F::PLACE / F::UNIT)) * F::BYTES + (F::ROW_SCALE ? 4 * P : 0) + 127) & ~127ll;
 }
 template <class F> __device__ __forceinline__ float row_scale(const uint8_t* panel, int items, int row) {
-    if constexpr (F::ROW_SCALE) return __uint_as_float(stream4(panel + (i64) items * F::BYTES + 4 * row));
+    if constexpr (F::ROW_SCALE) return __uint_as_float(stream4(panel + item_bytes<F>(items) + 4 * row));
     return 1.f;
 }
+
+/** Where a column of a row is: its unit's number * UNIT + its number in there. */
+template <class F> __host__ __device__ constexpr int place_of(int col) {
+    constexpr int U = F::UNIT, R = F::RUN;
+    return U == R ? col : (col & ~(2 * U - 1)) | (col & R ? U : 0) | (col & 2 * U - 2 * R) >> 1 | (col & R - 1);
+}
+/** The column that is there. */
+template <class F> __host__ __device__ constexpr int column_of(int place) {
+    constexpr int U = F::UNIT, R = F::RUN;
+    return U == R ? place : (place & ~(2 * U - 1)) | (place & U ? R : 0) | (place & U - R) << 1 | (place & R - 1);
+}
+/** The first column of a unit. */
+template <class F> __device__ __forceinline__ int first_column(int unit) {
+    return F::UNIT == F::RUN ? unit * F::UNIT : (unit >> 1) * (2 * F::UNIT) + (unit & 1) * F::RUN;
+}
+
+/** A row's item of a unit in panels of P rows. */
+struct Item {
+    int at;     // among the panel's
+    int header; // of its pair, where a pair has one
+    int second; // whether it is the pair's second
+
+    __device__ __forceinline__ Item(int unit, int row, int P) : at(unit * P + row), header((unit >> 1) * P + row), second(unit & 1) {}
+    __device__ __forceinline__ operator int() const { return at; }
+    /** To the one that is so many items, whole pairs, further. */
+    __device__ __forceinline__ void skip(int items) { at += items, header += items / 2; }
+};
 
 __device__ __forceinline__ uint32_t raw16(const uint8_t* p) { return p[0] | p[1] << 8; }
 __device__ __forceinline__ uint32_t raw32(const uint8_t* p) { return raw16(p) | raw16(p + 2) << 16; }
@@ -55,12 +84,12 @@ __device__ __forceinline__ void copy(uint8_t* to, const uint8_t* from, int n) {
 
 // ---- floats
 
-struct F_F32 : Layout<4, 1, 16> {
+struct F_F32 : Layout<4, 1, 16, 4, 4> {
     static constexpr bool FLOAT = true;
     struct Part {
         uint4 v;
     };
-    template <int P> static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int, int item) { p->v = stream16(panel + item * 16ll); }
+    static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int, Item item) { p->v = stream16(panel + item * 16ll); }
     static __device__ __forceinline__ void values(const Part& p, int, float* w) {
         w[0] = __uint_as_float(p.v.x), w[1] = __uint_as_float(p.v.y), w[2] = __uint_as_float(p.v.z), w[3] = __uint_as_float(p.v.w);
     }
@@ -70,12 +99,12 @@ struct F_F32 : Layout<4, 1, 16> {
     static __host__ __device__ i64 raw_offset(int unit) { return 16ll * unit; }
 };
 
-template <bool BF> struct F_Half : Layout<8, 1, 16> {
+template <bool BF> struct F_Half : Layout<8, 1, 32, 16, 4> {
     static constexpr bool FLOAT = true;
     struct Part {
         uint4 v;
     };
-    template <int P> static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int, int item) { p->v = stream16(panel + item * 16ll); }
+    static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int, Item item) { p->v = stream16(panel + item * 16ll); }
     static __device__ __forceinline__ void values(const Part& p, int, float* w) {
         uint32_t v[4] = {p.v.x, p.v.y, p.v.z, p.v.w};
 #pragma unroll
@@ -84,8 +113,10 @@ template <bool BF> struct F_Half : Layout<8, 1, 16> {
             w[2 * i + 1] = BF ? __uint_as_float(v[i] & 0xffff0000) : half_bits(v[i] >> 16);
         }
     }
-    static __device__ void place(const uint8_t* raw, uint8_t* panel, int, int, int item, int, int left) {
-        copy(panel + item * 16ll, raw, 2 * min(8, left));
+    static __device__ void place(const uint8_t* raw, uint8_t* panel, int, int P, int item, int, int left) {
+        for (int run = 0; run < 4 && left > 4 * run; run++) {
+            copy(panel + (item + (run & 1) * P) * 16ll + 8 * (run >> 1), raw + 8 * run, 2 * min(4, left - 4 * run));
+        }
     }
     static __host__ __device__ i64 raw_offset(int unit) { return 16ll * unit; }
 };
@@ -99,7 +130,7 @@ struct F_Q8_0 : Layout<32, 1, 34> {
         uint4 a, b;
         uint32_t d;
     };
-    template <int P> static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, int item) {
+    static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, Item item) {
         p->a = stream16(panel + item * 16ll);
         p->b = stream16(panel + (items + item) * 16ll);
         p->d = stream2(panel + items * 32ll + item * 2ll);
@@ -123,7 +154,7 @@ template <int H> struct F_Q4 : Layout<32, 1, 16 + H> {
         uint4 v;
         uint32_t d;
     };
-    template <int P> static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, int item) {
+    static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, Item item) {
         p->v = stream16(panel + item * 16ll);
         const uint8_t* d = panel + items * 16ll + item * (i64) H;
         p->d = H == 2 ? stream2(d) : stream4(d);
@@ -150,7 +181,7 @@ template <int H> struct F_Q5 : Layout<32, 1, 20 + H> {
         uint4 v;
         uint32_t high, d;
     };
-    template <int P> static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, int item) {
+    static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, Item item) {
         p->v = stream16(panel + item * 16ll);
         p->high = stream4(panel + items * 16ll + item * 4ll);
         const uint8_t* d = panel + items * 20ll + item * (i64) H;
@@ -175,52 +206,53 @@ template <int H> struct F_Q5 : Layout<32, 1, 20 + H> {
 using F_Q5_0 = F_Q5<2>;
 using F_Q5_1 = F_Q5<4>;
 
-// ---- GGUF's super-blocks of 256: an item is one half, the header of both is read by two lanes of the same request
+// ---- GGUF's super-blocks of 256: an item has every second block, the header of both is read by two lanes of the same request
 
 /** Q4_K and Q5_K. Placed: four pieces of nibbles (as in Q4_0), for Q5_K a piece of fifth bits, then the headers of 16 bytes. */
-template <bool FIVE> struct F_Q45K : Layout<128, 4, FIVE ? 88 : 72, 256> {
+template <bool FIVE> struct F_Q45K : Layout<128, 4, FIVE ? 176 : 144, 256> {
     static constexpr bool MIN = true;
     static constexpr int LOWS = 64, HEADER = FIVE ? 80 : 64;
     struct Part {
         uint4 v, header;
         uint32_t high, second;
     };
-    template <int P> static __device__ __forceinline__ uint4 header(const uint8_t* panel, int items, int item) {
-        return stream16(panel + (i64) items * HEADER + ((item / P >> 1) * P + item % P) * 16ll);
+    static __device__ __forceinline__ uint4 header(const uint8_t* panel, int items, Item item) {
+        return stream16(panel + (i64) items * HEADER + item.header * 16ll);
     }
-    template <int P> static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, int item) {
-        uint4 head = header<P>(panel, items, item), high = {0, 0, 0, 0};
+    static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, Item item) {
+        uint4 head = header(panel, items, item), high = {0, 0, 0, 0};
         if (FIVE) high = stream16(panel + items * (i64) LOWS + item * 16ll);
         uint32_t highs[4] = {high.x, high.y, high.z, high.w};
 #pragma unroll
         for (int s = 0; s < 4; s++) {
             p[s].v = stream16(panel + (s * (i64) items + item) * 16);
-            p[s].header = head, p[s].high = highs[s], p[s].second = item / P & 1;
+            p[s].header = head, p[s].high = highs[s], p[s].second = item.second;
         }
     }
-    template <int P> static __device__ __forceinline__ void load32(Part& p, const uint8_t* panel, int items, int item, int s) {
+    static __device__ __forceinline__ void load32(Part& p, const uint8_t* panel, int items, Item item, int s) {
         p.v = stream16(panel + (s * (i64) items + item) * 16);
-        p.header = header<P>(panel, items, item);
+        p.header = header(panel, items, item);
         p.high = FIVE ? stream4(panel + items * (i64) LOWS + item * 16ll + 4 * s) : 0;
-        p.second = item / P & 1;
+        p.second = item.second;
     }
     /** Six bits each of scale and minimum, the upper two of sub-blocks 4 to 7 above those of 0 to 3. */
     static __device__ __forceinline__ void unpack(const Part& p, int s, Block& b) {
         nibbles(p.v, b.q);
         if (FIVE) fifth(p.high, b.q);
-        uint32_t y = p.header.y >> 8 * s, z = p.header.z >> 8 * s, w = p.header.w >> 8 * s;
-        uint32_t scale = p.second ? (w & 15) | (y & 0xc0) >> 2 : y & 63;
-        uint32_t min = p.second ? (w >> 4 & 15) | (z & 0xc0) >> 2 : z & 63;
+        int own = 8 * p.second, next = 16 * (s & 1); // sub-block 2 s + second
+        uint32_t y = p.header.y >> own >> next, z = p.header.z >> own >> next, w = p.header.w >> own >> next;
+        uint32_t scale = s < 2 ? y & 63 : (w & 15) | (y & 0xc0) >> 2;
+        uint32_t min = s < 2 ? z & 63 : (w >> 4 & 15) | (z & 0xc0) >> 2;
         b.scale = half_bits(p.header.x & 0xffff) * (float) scale;
         b.min = -(half_bits(p.header.x >> 16) * (float) min);
     }
-    static __device__ void place(const uint8_t* raw, uint8_t* panel, int items, int P, int item, int, int) {
+    static __device__ void place(const uint8_t* raw, uint8_t* panel, int items, int P, int item, int unit, int) {
         for (int half = 0; half < 2; half++) {
             i64 at = item + half * P;
             for (int s = 0; s < 4; s++) {
-                int j = 4 * half + s;
-                const uint8_t* low = raw + (FIVE ? 48 : 16) + 32 * (j >> 1);
-                int shift = 4 * (j & 1);
+                int j = 2 * s + half;
+                const uint8_t* low = raw + (FIVE ? 48 : 16) + 32 * s;
+                int shift = 4 * half;
                 for (int i = 0; i < 16; i++) {
                     panel[(s * (i64) items + at) * 16 + i] = (low[i] >> shift & 15) | (low[i + 16] >> shift & 15) << 4;
                 }
@@ -231,7 +263,7 @@ template <bool FIVE> struct F_Q45K : Layout<128, 4, FIVE ? 88 : 72, 256> {
                 }
             }
         }
-        copy(panel + (i64) items * HEADER + ((item / P >> 1) * P + item % P) * 16ll, raw, 16);
+        copy(panel + (i64) items * HEADER + (item - unit / 2 * P) * 16ll, raw, 16);
     }
     static __host__ __device__ i64 raw_offset(int unit) { return (FIVE ? 176ll : 144ll) * (unit >> 1); }
 };
@@ -239,32 +271,32 @@ using F_Q4_K = F_Q45K<false>;
 using F_Q5_K = F_Q45K<true>;
 
 /** Placed: four pieces of nibbles, two of upper bits (8 bytes a sub), 8 scales, the super-blocks' halves. */
-struct F_Q6_K : Layout<128, 4, 105, 256> {
+struct F_Q6_K : Layout<128, 4, 210, 256> {
     static constexpr bool HALVES = true;
     struct Part {
         uint4 v;
         uint2 high;
         uint32_t scales, d;
     };
-    template <int P> static __device__ __forceinline__ uint32_t d(const uint8_t* panel, int items, int item) {
-        return stream2(panel + items * 104ll + ((item / P >> 1) * P + item % P) * 2ll);
+    static __device__ __forceinline__ uint32_t d(const uint8_t* panel, int items, Item item) {
+        return stream2(panel + items * 104ll + item.header * 2ll);
     }
-    template <int P> static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, int item) {
+    static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, Item item) {
         uint4 h0 = stream16(panel + items * 64ll + item * 16ll), h1 = stream16(panel + items * 80ll + item * 16ll);
         uint2 highs[4] = {{h0.x, h0.y}, {h0.z, h0.w}, {h1.x, h1.y}, {h1.z, h1.w}};
         uint2 scales = stream8(panel + items * 96ll + item * 8ll);
-        uint32_t own = d<P>(panel, items, item);
+        uint32_t own = d(panel, items, item);
 #pragma unroll
         for (int s = 0; s < 4; s++) {
             p[s].v = stream16(panel + (s * (i64) items + item) * 16);
             p[s].high = highs[s], p[s].d = own, p[s].scales = (s < 2 ? scales.x : scales.y) >> 16 * (s & 1);
         }
     }
-    template <int P> static __device__ __forceinline__ void load32(Part& p, const uint8_t* panel, int items, int item, int s) {
+    static __device__ __forceinline__ void load32(Part& p, const uint8_t* panel, int items, Item item, int s) {
         p.v = stream16(panel + (s * (i64) items + item) * 16);
         p.high = stream8(panel + items * (s < 2 ? 64ll : 80ll) + item * 16ll + 8 * (s & 1));
         p.scales = stream2(panel + items * 96ll + item * 8ll + 2 * s);
-        p.d = d<P>(panel, items, item);
+        p.d = d(panel, items, item);
     }
     static __device__ __forceinline__ void unpack(const Part& p, int, Block& b) {
         nibbles(p.v, b.q);
@@ -277,25 +309,26 @@ struct F_Q6_K : Layout<128, 4, 105, 256> {
         b.scale = d * (float) (int8_t) p.scales;
         b.scale1 = d * (float) (int8_t) (p.scales >> 8);
     }
-    static __device__ void place(const uint8_t* raw, uint8_t* panel, int items, int P, int item, int, int) {
+    static __device__ void place(const uint8_t* raw, uint8_t* panel, int items, int P, int item, int unit, int) {
         for (int half = 0; half < 2; half++) {
             i64 at = item + half * P;
             for (int s = 0; s < 4; s++) {
-                const uint8_t* low = raw + 64 * half + 32 * (s & 1);
-                int shift = 4 * (s >> 1);
+                int block = 2 * s + half, within = block & 3, of = block >> 2;
+                const uint8_t* low = raw + 64 * of + 32 * (within & 1);
+                int shift = 4 * (within >> 1);
                 for (int i = 0; i < 16; i++) {
                     panel[(s * (i64) items + at) * 16 + i] = (low[i] >> shift & 15) | (low[i + 16] >> shift & 15) << 4;
                 }
                 uint32_t high[2] = {0, 0};
                 for (int i = 0; i < 32; i++) {
-                    high[i >> 4] |= (uint32_t) (raw[128 + 32 * half + i] >> 2 * s & 3) << (8 * (i & 3) + 2 * (i >> 2 & 3));
+                    high[i >> 4] |= (uint32_t) (raw[128 + 32 * of + i] >> 2 * within & 3) << (8 * (i & 3) + 2 * (i >> 2 & 3));
                 }
                 uint32_t* to = reinterpret_cast<uint32_t*>(panel + items * (s < 2 ? 64ll : 80ll) + at * 16 + 8 * (s & 1));
                 to[0] = high[0], to[1] = high[1];
+                copy(panel + items * 96ll + at * 8 + 2 * s, raw + 192 + 2 * block, 2);
             }
-            copy(panel + items * 96ll + at * 8, raw + 192 + 8 * half, 8);
         }
-        copy(panel + items * 104ll + ((item / P >> 1) * P + item % P) * 2ll, raw + 208, 2);
+        copy(panel + items * 104ll + (item - unit / 2 * P) * 2ll, raw + 208, 2);
     }
     static __host__ __device__ i64 raw_offset(int unit) { return 210ll * (unit >> 1); }
 };
@@ -307,7 +340,7 @@ struct F_I8_ROW : Layout<32, 1, 32> {
     struct Part {
         uint4 a, b;
     };
-    template <int P> static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, int item) {
+    static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, Item item) {
         p->a = stream16(panel + item * 16ll);
         p->b = stream16(panel + (items + item) * 16ll);
     }
@@ -322,18 +355,28 @@ struct F_I8_ROW : Layout<32, 1, 32> {
     static __host__ __device__ i64 raw_offset(int unit) { return 32ll * unit; }
 };
 
+/** What a group's scale and zero point are read by: its item, or both of a pair, which have every second 32 of a group of 64 or more. */
+template <int G> __device__ __forceinline__ int group_of(Item item) { return G > 32 ? item.header : item.at; }
+constexpr int group_unit(int g) { return g > 32 ? g / 2 : g; }
+
 /** Groups of G: a scale, a zero point, the codes. */
-template <int G> struct F_I8_GROUP : Layout<G, G / 32, G + 5> {
+template <int G> struct F_I8_GROUP : Layout<group_unit(G), group_unit(G) / 32, G + 5, G> {
     static constexpr bool ZERO = true;
-    static constexpr int SUBS = G / 32;
+    static constexpr int UNIT = group_unit(G), SUBS = UNIT / 32, ITEMS = G / UNIT;
     struct Part {
         uint4 a, b;
         uint32_t d;
         int zero;
     };
-    template <int P> static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, int item) {
-        uint32_t d = stream4(panel + (i64) items * G + item * 4ll);
-        int zero = stream1(panel + (i64) items * (G + 4) + item);
+    static __device__ __forceinline__ uint32_t scale(const uint8_t* panel, int items, Item item) {
+        return stream4(panel + (i64) items * UNIT + group_of<G>(item) * 4ll);
+    }
+    static __device__ __forceinline__ int zero_point(const uint8_t* panel, int items, Item item) {
+        return stream1(panel + (i64) items * (UNIT + 4 / ITEMS) + group_of<G>(item));
+    }
+    static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, Item item) {
+        uint32_t d = scale(panel, items, item);
+        int zero = zero_point(panel, items, item);
 #pragma unroll
         for (int s = 0; s < SUBS; s++) {
             p[s].a = stream16(panel + (2 * s * (i64) items + item) * 16);
@@ -341,58 +384,73 @@ template <int G> struct F_I8_GROUP : Layout<G, G / 32, G + 5> {
             p[s].d = d, p[s].zero = zero;
         }
     }
-    template <int P> static __device__ __forceinline__ void load32(Part& p, const uint8_t* panel, int items, int item, int s) {
+    static __device__ __forceinline__ void load32(Part& p, const uint8_t* panel, int items, Item item, int s) {
         p.a = stream16(panel + (2 * s * (i64) items + item) * 16);
         p.b = stream16(panel + ((2 * s + 1) * (i64) items + item) * 16);
-        p.d = stream4(panel + (i64) items * G + item * 4ll);
-        p.zero = stream1(panel + (i64) items * (G + 4) + item);
+        p.d = scale(panel, items, item);
+        p.zero = zero_point(panel, items, item);
     }
     static __device__ __forceinline__ void unpack(const Part& p, int, Block& b) {
         words(p.a, p.b, b.q);
         b.scale = __uint_as_float(p.d);
         b.zero = p.zero;
     }
-    static __device__ void place(const uint8_t* raw, uint8_t* panel, int items, int, int item, int, int) {
-        for (int s = 0; s < 2 * SUBS; s++) copy(panel + (s * (i64) items + item) * 16, raw + 5 + 16 * s, 16);
-        copy(panel + (i64) items * G + item * 4ll, raw, 4);
-        panel[(i64) items * (G + 4) + item] = raw[4];
+    static __device__ void place(const uint8_t* raw, uint8_t* panel, int items, int P, int item, int unit, int) {
+        for (int block = 0; block < G / 32; block++) {
+            i64 at = item + block % ITEMS * P;
+            int plane = 2 * (block / ITEMS);
+            copy(panel + (plane * (i64) items + at) * 16, raw + 5 + 32 * block, 16);
+            copy(panel + ((plane + 1) * (i64) items + at) * 16, raw + 21 + 32 * block, 16);
+        }
+        int group = G > 32 ? item - unit / 2 * P : item;
+        copy(panel + (i64) items * UNIT + group * 4ll, raw, 4);
+        panel[(i64) items * (UNIT + 4 / ITEMS) + group] = raw[4];
     }
-    static __host__ __device__ i64 raw_offset(int unit) { return (G + 5ll) * unit; }
+    static __host__ __device__ i64 raw_offset(int unit) { return (G + 5ll) * (unit / ITEMS); }
 };
 
-template <int G> struct F_I4_GROUP : Layout<G, G / 32, G / 2 + 5> {
+template <int G> struct F_I4_GROUP : Layout<group_unit(G), group_unit(G) / 32, G / 2 + 5, G> {
     static constexpr bool ZERO = true;
-    static constexpr int SUBS = G / 32;
+    static constexpr int UNIT = group_unit(G), SUBS = UNIT / 32, ITEMS = G / UNIT;
     struct Part {
         uint4 v;
         uint32_t d;
         int zero;
     };
-    template <int P> static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, int item) {
-        uint32_t d = stream4(panel + (i64) items * (G / 2) + item * 4ll);
-        int zero = stream1(panel + (i64) items * (G / 2 + 4) + item);
+    static __device__ __forceinline__ uint32_t scale(const uint8_t* panel, int items, Item item) {
+        return stream4(panel + (i64) items * (UNIT / 2) + group_of<G>(item) * 4ll);
+    }
+    static __device__ __forceinline__ int zero_point(const uint8_t* panel, int items, Item item) {
+        return stream1(panel + (i64) items * (UNIT / 2 + 4 / ITEMS) + group_of<G>(item));
+    }
+    static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, Item item) {
+        uint32_t d = scale(panel, items, item);
+        int zero = zero_point(panel, items, item);
 #pragma unroll
         for (int s = 0; s < SUBS; s++) {
             p[s].v = stream16(panel + (s * (i64) items + item) * 16);
             p[s].d = d, p[s].zero = zero;
         }
     }
-    template <int P> static __device__ __forceinline__ void load32(Part& p, const uint8_t* panel, int items, int item, int s) {
+    static __device__ __forceinline__ void load32(Part& p, const uint8_t* panel, int items, Item item, int s) {
         p.v = stream16(panel + (s * (i64) items + item) * 16);
-        p.d = stream4(panel + (i64) items * (G / 2) + item * 4ll);
-        p.zero = stream1(panel + (i64) items * (G / 2 + 4) + item);
+        p.d = scale(panel, items, item);
+        p.zero = zero_point(panel, items, item);
     }
     static __device__ __forceinline__ void unpack(const Part& p, int, Block& b) {
         nibbles(p.v, b.q);
         b.scale = __uint_as_float(p.d);
         b.zero = p.zero;
     }
-    static __device__ void place(const uint8_t* raw, uint8_t* panel, int items, int, int item, int, int) {
-        for (int s = 0; s < SUBS; s++) copy(panel + (s * (i64) items + item) * 16, raw + 5 + 16 * s, 16);
-        copy(panel + (i64) items * (G / 2) + item * 4ll, raw, 4);
-        panel[(i64) items * (G / 2 + 4) + item] = raw[4];
+    static __device__ void place(const uint8_t* raw, uint8_t* panel, int items, int P, int item, int unit, int) {
+        for (int block = 0; block < G / 32; block++) {
+            copy(panel + (block / ITEMS * (i64) items + item + block % ITEMS * P) * 16, raw + 5 + 16 * block, 16);
+        }
+        int group = G > 32 ? item - unit / 2 * P : item;
+        copy(panel + (i64) items * (UNIT / 2) + group * 4ll, raw, 4);
+        panel[(i64) items * (UNIT / 2 + 4 / ITEMS) + group] = raw[4];
     }
-    static __host__ __device__ i64 raw_offset(int unit) { return (G / 2 + 5ll) * unit; }
+    static __host__ __device__ i64 raw_offset(int unit) { return (G / 2 + 5ll) * (unit / ITEMS); }
 };
 using F_I8_GROUP_32 = F_I8_GROUP<32>;
 using F_I8_GROUP_64 = F_I8_GROUP<64>;
@@ -421,20 +479,15 @@ __device__ __forceinline__ uint32_t spread(uint32_t first, uint32_t second, uint
     return (first & 0xff) << 8 * (nibble & 3) | (second & 0xff) << 8 * (nibble >> 2 & 3);
 }
 
-struct F_I8_24 : Layout<64, 2, 40> {
+struct F_I8_24 : Layout<32, 1, 40, 64> {
     static constexpr bool ROW_SCALE = true, PADS = true;
     struct Part {
         uint4 v;
         uint32_t meta;
     };
-    template <int P> static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, int item) {
-        uint2 meta = stream8(panel + items * 32ll + item * 8ll);
-        p[0].v = stream16(panel + item * 16ll), p[0].meta = meta.x;
-        p[1].v = stream16(panel + (items + item) * 16ll), p[1].meta = meta.y;
-    }
-    template <int P> static __device__ __forceinline__ void load32(Part& p, const uint8_t* panel, int items, int item, int s) {
-        p.v = stream16(panel + (s * (i64) items + item) * 16);
-        p.meta = stream4(panel + items * 32ll + item * 8ll + 4 * s);
+    static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, Item item) {
+        p->v = stream16(panel + item * 16ll);
+        p->meta = stream4(panel + items * 16ll + item * 4ll);
     }
     static __device__ __forceinline__ void unpack(const Part& p, int, Block& b) {
         uint32_t v[4] = {p.v.x, p.v.y, p.v.z, p.v.w};
@@ -442,49 +495,47 @@ struct F_I8_24 : Layout<64, 2, 40> {
         for (int i = 0; i < 8; i++) b.q[i] = spread(v[i >> 1] >> 16 * (i & 1), v[i >> 1] >> (16 * (i & 1) + 8), p.meta >> 4 * i);
         b.scale = 1.f;
     }
-    static __device__ void place(const uint8_t* raw, uint8_t* panel, int items, int, int item, int, int left) {
+    static __device__ void place(const uint8_t* raw, uint8_t* panel, int items, int P, int item, int, int left) {
         const uint8_t* block = raw + 4;
-        uint32_t* meta = reinterpret_cast<uint32_t*>(panel + items * 32ll + item * 8ll);
-        for (int s = 0; s < 2; s++) {
-            uint32_t mask = raw32(block + 4 * s);
-            meta[s] = metadata(mask);
-            copy(panel + (s * (i64) items + item) * 16, block + 8 + 16 * s, kept_before(mask, left - 32 * s)); // the rest is zero
+        for (int i = 0; i < 2; i++) {
+            i64 at = item + i * P;
+            uint32_t mask = raw32(block + 4 * i);
+            *reinterpret_cast<uint32_t*>(panel + items * 16ll + at * 4) = metadata(mask);
+            copy(panel + at * 16, block + 8 + 16 * i, kept_before(mask, left - 32 * i)); // the rest is zero
         }
     }
-    static __host__ __device__ i64 raw_offset(int unit) { return 40ll * unit; }
+    static __host__ __device__ i64 raw_offset(int unit) { return 40ll * (unit / 2); }
 };
 
-template <int G> struct F_I4_24 : Layout<G, G / 32, 4 + G / 8 + G / 4> {
+/** An item has every second 32 of a group; the group's scale is read by both of the pair. */
+template <int G> struct F_I4_24 : Layout<G / 2, G / 64, 4 + G / 8 + G / 4, G> {
     static constexpr bool PADS = true;
-    static constexpr int SUBS = G / 32;
+    static constexpr int SUBS = G / 64;
+    static constexpr int KEPT = 8 * SUBS, MASKS = 4 * SUBS; // bytes of an item
     struct Part {
         uint2 v;
         uint32_t meta, d;
     };
-    template <int P> static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, int item) {
-        uint4 v[SUBS / 2];
-        uint32_t meta[SUBS];
-#pragma unroll
-        for (int i = 0; i < SUBS / 2; i++) v[i] = stream16(panel + (i * (i64) items + item) * 16);
-        const uint8_t* m = panel + (i64) items * (G / 4) + (i64) item * (G / 8);
-        if (G == 128) {
-            uint4 w = stream16(m);
-            meta[0] = w.x, meta[1] = w.y, meta[SUBS - 2] = w.z, meta[SUBS - 1] = w.w;
+    static __device__ __forceinline__ uint32_t scale(const uint8_t* panel, int items, Item item) {
+        return stream4(panel + (i64) items * (KEPT + MASKS) + item.header * 4ll);
+    }
+    static __device__ __forceinline__ void load(Part* p, const uint8_t* panel, int items, Item item) {
+        if constexpr (SUBS == 1) {
+            p->v = stream8(panel + item * 8ll);
+            p->meta = stream4(panel + items * 8ll + item * 4ll);
+            p->d = scale(panel, items, item);
         } else {
-            uint2 w = stream8(m);
-            meta[0] = w.x, meta[1] = w.y;
-        }
-        uint32_t d = stream4(panel + (i64) items * (G / 4 + G / 8) + item * 4ll);
-#pragma unroll
-        for (int s = 0; s < SUBS; s++) {
-            p[s].v = s & 1 ? uint2{v[s / 2].z, v[s / 2].w} : uint2{v[s / 2].x, v[s / 2].y};
-            p[s].meta = meta[s], p[s].d = d;
+            uint4 v = stream16(panel + item * 16ll);
+            uint2 meta = stream8(panel + items * 16ll + item * 8ll);
+            uint32_t d = scale(panel, items, item);
+            p[0].v = {v.x, v.y}, p[0].meta = meta.x, p[0].d = d;
+            p[1].v = {v.z, v.w}, p[1].meta = meta.y, p[1].d = d;
         }
     }
-    template <int P> static __device__ __forceinline__ void load32(Part& p, const uint8_t* panel, int items, int item, int s) {
-        p.v = stream8(panel + ((s >> 1) * (i64) items + item) * 16 + 8 * (s & 1));
-        p.meta = stream4(panel + (i64) items * (G / 4) + (i64) item * (G / 8) + 4 * s);
-        p.d = stream4(panel + (i64) items * (G / 4 + G / 8) + item * 4ll);
+    static __device__ __forceinline__ void load32(Part& p, const uint8_t* panel, int items, Item item, int s) {
+        p.v = stream8(panel + item * (i64) KEPT + 8 * s);
+        p.meta = stream4(panel + (i64) items * KEPT + item * (i64) MASKS + 4 * s);
+        p.d = scale(panel, items, item);
     }
     static __device__ __forceinline__ void unpack(const Part& p, int, Block& b) {
 #pragma unroll
@@ -494,20 +545,22 @@ template <int G> struct F_I4_24 : Layout<G, G / 32, 4 + G / 8 + G / 4> {
         }
         b.scale = __uint_as_float(p.d);
     }
-    static __device__ void place(const uint8_t* raw, uint8_t* panel, int items, int, int item, int, int left) {
-        for (int s = 0; s < SUBS; s++) {
-            uint32_t mask = raw32(raw + 4 + 4 * s);
-            *reinterpret_cast<uint32_t*>(panel + (i64) items * (G / 4) + (i64) item * (G / 8) + 4 * s) = metadata(mask);
-            uint8_t* to = panel + ((s >> 1) * (i64) items + item) * 16 + 8 * (s & 1);
-            int n = kept_before(mask, left - 32 * s);
+    static __device__ void place(const uint8_t* raw, uint8_t* panel, int items, int P, int item, int unit, int left) {
+        for (int block = 0; block < G / 32; block++) {
+            i64 at = item + (block & 1) * P;
+            int s = block >> 1;
+            uint32_t mask = raw32(raw + 4 + 4 * block);
+            *reinterpret_cast<uint32_t*>(panel + (i64) items * KEPT + at * MASKS + 4 * s) = metadata(mask);
+            uint8_t* to = panel + at * KEPT + 8 * s;
+            int n = kept_before(mask, left - 32 * block);
             for (int i = 0; i < 8; i++) {
-                uint8_t pair = raw[4 + G / 8 + 8 * s + i];
+                uint8_t pair = raw[4 + G / 8 + 8 * block + i];
                 to[i] = 2 * i + 1 < n ? pair : 2 * i < n ? (pair & 15) | 0x80 : 0x88; // 8 stands for zero
             }
         }
-        copy(panel + (i64) items * (G / 4 + G / 8) + item * 4ll, raw, 4);
+        copy(panel + (i64) items * (KEPT + MASKS) + (item - unit / 2 * P) * 4ll, raw, 4);
     }
-    static __host__ __device__ i64 raw_offset(int unit) { return (4ll + G / 8 + G / 4) * unit; }
+    static __host__ __device__ i64 raw_offset(int unit) { return (4ll + G / 8 + G / 4) * (unit / 2); }
 };
 using F_I4_24_64 = F_I4_24<64>;
 using F_I4_24_128 = F_I4_24<128>;
@@ -531,9 +584,9 @@ template <class P> __device__ __forceinline__ float scale_of(const P& p) { retur
 // ---- what follows from them
 
 /** One sub of an item, for kernels that do not want the whole unit. */
-template <class F, int P> __device__ __forceinline__ void load_sub(typename F::Part& p, const uint8_t* panel, int items, int item, int s) {
-    if constexpr (F::SUBS == 1) F::template load<P>(&p, panel, items, item);
-    else F::template load32<P>(p, panel, items, item, s);
+template <class F> __device__ __forceinline__ void load_sub(typename F::Part& p, const uint8_t* panel, int items, Item item, int s) {
+    if constexpr (F::SUBS == 1) F::load(&p, panel, items, item);
+    else F::load32(p, panel, items, item, s);
 }
 
 /** The SUB values of a part, as the reference codec gives them (without a row's scale). */

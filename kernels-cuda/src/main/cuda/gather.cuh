@@ -15,15 +15,16 @@ __device__ __forceinline__ void gather_rows(const void* x, const BlockScale* xs,
     if (j < *count) {
         chosen = active[j];
         int rows[N];
-        int ld = align32(cols);
+        int ld = input_stride<IN>(cols);
 #pragma unroll
         for (int i = 0; i < N; i++) rows[i] = i < m ? (rowOf ? rowOf[first + i] : first + i) * ld : 0;
         int items = units_of<F>(cols);
         const uint8_t* panel = w + chosen * panel_bytes<F, 1>(items);
-        for (int item = lane; item < items; item += 32) {
+        RowInputs<F, IN, N> in(x, xs, rows, lane);
+        for (Item item(lane, 0, 1); item < items; item.skip(32), in.skip(32)) {
             typename F::Part p[F::SUBS];
-            F::template load<1>(p, panel, items, item);
-            dot_item<F, IN, N>(p, x, xs, rows, m, item * F::UNIT, ld, 1.f, sum);
+            F::load(p, panel, items, item);
+            dot_item<F, IN, N>(p, in, m, ld, 1.f, sum);
         }
         float scale = row_scale<F>(panel, items, 0);
 #pragma unroll
@@ -63,12 +64,12 @@ __device__ __forceinline__ void gather_columns(const float* compact, const uint8
         if (F::ROW_SCALE) c *= row_scale<F>(panel, items, 0);
 #pragma unroll
         for (int s = 0; s < SUBS; s++) {
-            int col = col0 + (s * 32 + lane) * F::SUB;
-            if (col < items * F::UNIT) {
+            int place = col0 + (s * 32 + lane) * F::SUB;
+            if (place < items * F::UNIT) {
                 typename F::Part p;
                 float w[F::SUB];
-                load_sub<F, 1>(p, panel, items, col / F::UNIT, col % F::UNIT / F::SUB);
-                values_of<F>(p, col % F::UNIT / F::SUB, w);
+                load_sub<F>(p, panel, items, Item(place / F::UNIT, 0, 1), place % F::UNIT / F::SUB);
+                values_of<F>(p, place % F::UNIT / F::SUB, w);
 #pragma unroll
                 for (int i = 0; i < F::SUB; i++) sum[s * F::SUB + i] += c * w[i];
             }
@@ -78,7 +79,7 @@ __device__ __forceinline__ void gather_columns(const float* compact, const uint8
     for (int i = 0; i < 32; i++) sums[warp][i * 33 + lane] = sum[i];
     __syncthreads();
     for (int c = threadIdx.x; c < 1024 && col0 + c < ld; c += 256) {
-        int unit = c / F::SUB, at = (unit / 32 * F::SUB + c % F::SUB) * 33 + unit % 32;
+        int place = place_of<F>(c), from = place / F::SUB, at = (from / 32 * F::SUB + place % F::SUB) * 33 + from % 32;
         float v = 0;
 #pragma unroll
         for (int k = 0; k < 8; k++) v += sums[k][at];

@@ -19,10 +19,10 @@ template <class F> struct TileWeights {
         panel = w + (out >> 4) * panel_bytes<F, 16>(units);
         blocks = (out >> 4) < ceil_div(outs, 16) ? units * F::UNIT : 0; // values of the row: what is beyond is zero
     }
-    /** Part of the SUB values that begin at col, if there are any. */
-    __device__ __forceinline__ bool load(typename F::Part& p, int col) const {
-        if (col >= blocks) return false;
-        load_sub<F, 16>(p, panel, items, col / F::UNIT * 16 + row, col % F::UNIT / F::SUB);
+    /** Part of SUB values by their place, if there are any. */
+    __device__ __forceinline__ bool load(typename F::Part& p, int place) const {
+        if (place >= blocks) return false;
+        load_sub<F>(p, panel, items, Item(place / F::UNIT, row, 16), place % F::UNIT / F::SUB);
         return true;
     }
 };

@@ -47,15 +47,18 @@ __device__ __forceinline__ void gemm_bf16(const uint16_t* x, const uint8_t* w, c
     bool has[PARTS];
     auto fetch = [&](int step) {
 #pragma unroll
-        for (int i = 0; i < PARTS; i++) has[i] = weights.load(loaded[i], step * BF16_STEP + part * 32 + i * F::SUB);
+        for (int i = 0; i < PARTS; i++) has[i] = weights.load(loaded[i], place_of<F>(step * BF16_STEP + part * 32) + i * F::SUB);
     };
     // weights are rounded as what they stand for, a row's scale included
     float rowScale = F::ROW_SCALE && weights.blocks ? row_scale<F>(weights.panel, weights.items, weights.row) : 1.f;
     auto unpack = [&](int step) {
-        float v[32] = {};
+        float v[32];
 #pragma unroll
         for (int i = 0; i < PARTS; i++) {
-            if (has[i]) values_of<F>(loaded[i], (step * BF16_STEP + part * 32) % F::UNIT / F::SUB, v + i * F::SUB);
+            float w[F::SUB] = {};
+            if (has[i]) values_of<F>(loaded[i], place_of<F>(step * BF16_STEP + part * 32) % F::UNIT / F::SUB, w);
+#pragma unroll
+            for (int c = 0; c < F::SUB; c++) v[column_of<F>(i * F::SUB + c) % 32] = w[c];
         }
         if (F::ROW_SCALE) {
 #pragma unroll

@@ -25,7 +25,7 @@ __device__ __forceinline__ void gemm_f32(const float* x, const uint8_t* w, const
     bool has[PARTS];
     auto fetch = [&](int col) {
 #pragma unroll
-        for (int i = 0; i < PARTS; i++) has[i] = weights.load(loaded[i], col + (tid >> 6) * 32 + i * F::SUB);
+        for (int i = 0; i < PARTS; i++) has[i] = weights.load(loaded[i], place_of<F>(col + (tid >> 6) * 32) + i * F::SUB);
     };
     float sum[2][4][4] = {};
     int mRow = (warp & 1) * 32, nRow = (warp >> 1) * 32, g = lane >> 2, t = lane & 3;
@@ -43,10 +43,12 @@ __device__ __forceinline__ void gemm_f32(const float* x, const uint8_t* w, const
 #pragma unroll
         for (int i = 0; i < PARTS; i++) {
             float v[F::SUB] = {};
-            int at = (tid >> 6) * 32 + i * F::SUB;
-            if (has[i]) values_of<F>(loaded[i], (col + at) % F::UNIT / F::SUB, v);
+            int at = (tid >> 6) * 32;
+            if (has[i]) values_of<F>(loaded[i], place_of<F>(col + at) % F::UNIT / F::SUB, v);
 #pragma unroll
-            for (int c = 0; c < F::SUB; c += 4) *reinterpret_cast<float4*>(&tw[tid & 63][at + c]) = {v[c], v[c + 1], v[c + 2], v[c + 3]};
+            for (int c = 0; c < F::SUB; c += 4) {
+                *reinterpret_cast<float4*>(&tw[tid & 63][at + column_of<F>(i * F::SUB + c) % 32]) = {v[c], v[c + 1], v[c + 2], v[c + 3]};
+            }
         }
         copy_wait<0>();
         __syncthreads();

@@ -30,7 +30,7 @@ template <int N> struct Number {
     __device__ constexpr operator int() const { return N; }
 };
 
-template <class F> constexpr bool WIDE = F::BYTES > F::UNIT; // codes of eight bits cannot have their zero point subtracted in a byte
+template <class F> constexpr bool WIDE = F::BYTES > F::PLACE; // codes of eight bits cannot have their zero point subtracted in a byte
 template <class F> constexpr bool OFFSET = F::MIN || (F::ZERO && WIDE<F>);
 template <class F> constexpr bool SHORT_MIN = F::MIN && F::SUBS == 1; // 16 bits: a tf32 as it is
 
@@ -39,7 +39,7 @@ template <class F>
 __device__ __forceinline__ void sum_tile(I8Tile& tile, const int8_t* x, const BlockScale* xs, const TileWeights<F>& weights, const int* rowOf, int n,
                                          int cols) {
     I8Stages& stages = tile.stages;
-    int ld = align32(cols), blocks = ld / 32, steps = ceil_div(ld, I8_STEP), tid = threadIdx.x, warp = tid >> 5, lane = tid & 31;
+    int ld = code_stride(cols), blocks = ld / 32, steps = ld / I8_STEP, tid = threadIdx.x, warp = tid >> 5, lane = tid & 31;
     int row0 = blockIdx.y * I8_ROWS;
     bool second = row0 + I8_ROWS / 2 < n; // else half of the rows need no work
 
@@ -60,15 +60,14 @@ __device__ __forceinline__ void sum_tile(I8Tile& tile, const int8_t* x, const Bl
         int r = source((tid >> 1) + 64 * i);
         scaled[i] = r < 0 ? nullptr : xs + (i64) r * blocks;
     }
-    int8_t* to = stages.x[0] + (tid >> 2) * I8_STEP + (piece ^ (tid >> 3 & 3)) * 16;
+    int8_t* to = stages.x[0] + (tid >> 2) * I8_STEP + (code_place(piece * 16) / 16 ^ (tid >> 3 & 3)) * 16;
     int part = tid >> 6; // which block of a step
 
     auto copy_x = [&](int step, int stage) {
         if (step < steps) {
-            bool inside = step * I8_STEP + piece * 16 < ld;
 #pragma unroll
             for (int i = 0; i < 4; i++) {
-                if (i < 2 || second) copy_async(to + stage * (I8_ROWS * I8_STEP) + i * 32 * I8_STEP, copied[i] + step * I8_STEP, live[i] && inside);
+                if (i < 2 || second) copy_async(to + stage * (I8_ROWS * I8_STEP) + i * 32 * I8_STEP, copied[i] + step * I8_STEP, live[i]);
             }
         }
         copy_commit();
@@ -78,27 +77,21 @@ __device__ __forceinline__ void sum_tile(I8Tile& tile, const int8_t* x, const Bl
     int4 scales[2];
     auto fetch = [&](int step, auto parity) {
         int block = step * I8_BLOCKS + part;
-        if (block >= blocks || !weights.load(loaded, block * 32)) loaded = {}; // its scale is zero, or its codes
+        if (!weights.load(loaded, place_of<F>(block * 32))) loaded = {}; // its scale is zero, or its codes
         if constexpr (!parity) {
             int b = (step + (tid & 1)) * I8_BLOCKS;
 #pragma unroll
             for (int i = 0; i < 2; i++) {
                 scales[i] = {0, 0, 0, 0};
                 if (!scaled[i] || b >= blocks) continue;
-                if (blocks & 1) {
-                    const int2* from = reinterpret_cast<const int2*>(scaled[i] + b);
-                    int2 low = from[0], high = b + 1 < blocks ? from[1] : int2{0, 0};
-                    scales[i] = {low.x, low.y, high.x, high.y};
-                } else {
-                    scales[i] = *reinterpret_cast<const int4*>(scaled[i] + b);
-                }
+                scales[i] = *reinterpret_cast<const int4*>(scaled[i] + b);
             }
         }
     };
     auto unpack = [&](int step, auto buffer) {
         int r = tid & 63;
         Block b;
-        F::unpack(loaded, (step * I8_BLOCKS + part) % F::SUBS, b);
+        F::unpack(loaded, place_of<F>((step * I8_BLOCKS + part) * 32) % F::UNIT / F::SUB, b);
         if (F::ZERO && !WIDE<F>) {
             uint32_t zero = b.zero * 0x01010101u;
 #pragma unroll

@@ -11,13 +11,15 @@ template <class F, int IN, int N>
 __device__ __forceinline__ void panel_sums(const uint8_t* panel, int units, const void* x, const BlockScale* xs, const int* rows, int m, int ld, int warp,
                                            int warps, float* sum) {
     constexpr int UNROLL = F::FLOAT ? (N == 1 ? 4 : 2) : F::SUBS == 1 && N == 1 ? 2 : 1;
-    int items = units * 16, lane = threadIdx.x & 31;
+    int items = units * 16, lane = threadIdx.x & 31, unit = 2 * warp + (lane >> 4);
+    Item item(unit, lane & 15, 16);
+    RowInputs<F, IN, N> in(x, xs, rows, unit);
     float before = IN == IN_BF16 ? row_scale<F>(panel, items, lane & 15) : 1.f;
 #pragma unroll UNROLL
-    for (int item = warp * 32 + lane; item < items; item += warps * 32) {
+    for (; item < items; item.skip(warps * 32), in.skip(warps * 2)) {
         typename F::Part p[F::SUBS];
-        F::template load<16>(p, panel, items, item);
-        dot_item<F, IN, N>(p, x, xs, rows, m, (item >> 4) * F::UNIT, ld, before, sum);
+        F::load(p, panel, items, item);
+        dot_item<F, IN, N>(p, in, m, ld, before, sum);
     }
     float scale = IN == IN_BF16 ? 1.f : row_scale<F>(panel, items, lane & 15);
 #pragma unroll
@@ -39,11 +41,11 @@ __device__ __forceinline__ void gemv(const void* x, const BlockScale* xs, const 
     __shared__ float sums[GEMV_WARPS][N][16];
     int first = blockIdx.y * N, m = min(N, n - first), warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
     int rows[N];
-    input_rows<N>(rowOf, first, m, align32(cols), rows);
+    input_rows<N>(rowOf, first, m, input_stride<IN>(cols), rows);
     int units = units_of<F>(cols);
     const uint8_t* panel = w + blockIdx.x * panel_bytes<F, 16>(units);
     float sum[N] = {};
-    panel_sums<F, IN, N>(panel, units, x, xs, rows, m, align32(cols), warp, GEMV_WARPS, sum);
+    panel_sums<F, IN, N>(panel, units, x, xs, rows, m, input_stride<IN>(cols), warp, GEMV_WARPS, sum);
     if (lane < 16) {
 #pragma unroll
         for (int i = 0; i < N; i++) sums[warp][i][lane] = sum[i];

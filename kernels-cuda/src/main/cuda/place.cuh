@@ -9,13 +9,13 @@ template <class F> __device__ void place(const uint8_t* raw, uint8_t* w, int fir
     if (i >= (i64) rows * blocks) return;
     int row = (int) (i / blocks), unit = (int) (i % blocks) * perBlock;
     i64 rowBytes = F::FLOAT ? F::raw_offset(1) / F::UNIT * cols
-                            : (F::ROW_SCALE ? 4 : 0) + (F::ROW_SCALE && F::SUBS == 1 ? (i64) cols : F::raw_offset(units));
+                            : (F::ROW_SCALE ? 4 : 0) + (F::ROW_SCALE && !F::PADS ? (i64) cols : F::raw_offset(units));
     int to = firstRow + row, items = units * P;
-    i64 panelBytes = ((i64) items * F::BYTES + (F::ROW_SCALE ? 4 * P : 0) + 127) & ~127ll;
+    i64 panelBytes = P == 1 ? panel_bytes<F, 1>(units) : panel_bytes<F, 16>(units);
     const uint8_t* from = raw + row * rowBytes;
     // a row's header is read by whoever places its first unit
     if constexpr (F::ROW_SCALE) {
-        if (unit == 0) copy(w + to / P * panelBytes + (i64) items * F::BYTES + 4 * (to % P), from, 4);
+        if (unit == 0) copy(w + to / P * panelBytes + item_bytes<F>(items) + 4 * (to % P), from, 4);
     }
     F::place(from + F::raw_offset(unit), w + to / P * panelBytes, items, P, unit * P + to % P, unit, cols - unit * F::UNIT);
 }

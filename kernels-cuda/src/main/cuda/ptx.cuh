@@ -30,6 +30,9 @@ __device__ __forceinline__ int stream1(const void* p) {
     return v;
 }
 
+/** Keeps a compiler from computing a number again wherever it is used. */
+__device__ __forceinline__ void once(uint32_t& v) { asm("" : "+r"(v)); }
+
 /** The larger one, NaN if either is: a block that holds a NaN is to show it. */
 __device__ __forceinline__ float max_nan(float a, float b) {
     float v;

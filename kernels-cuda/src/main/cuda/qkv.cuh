@@ -27,9 +27,9 @@ __device__ __forceinline__ void qkv(const void* x, const BlockScale* xs, const u
     head += panel * 16 / a.headSize;
     int m = min(N, a.n), warp = threadIdx.x >> 5, lane = threadIdx.x & 31, units = units_of<F>(cols);
     int rows[N];
-    input_rows<N>(nullptr, 0, m, align32(cols), rows);
+    input_rows<N>(nullptr, 0, m, input_stride<IN>(cols), rows);
     float sum[N] = {};
-    panel_sums<F, IN, N>(w + panel * panel_bytes<F, 16>(units), units, x, xs, rows, m, align32(cols), warp, GEMV_WARPS, sum);
+    panel_sums<F, IN, N>(w + panel * panel_bytes<F, 16>(units), units, x, xs, rows, m, input_stride<IN>(cols), warp, GEMV_WARPS, sum);
     if (lane < 16) {
 #pragma unroll
         for (int i = 0; i < N; i++) sums[warp][i][lane] = sum[i];

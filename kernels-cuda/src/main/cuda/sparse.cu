@@ -28,7 +28,7 @@ __device__ __forceinline__ void gemm_sparse(const int8_t* x, const BlockScale* x
                                             const int* rowOf, int n, int outs, int cols, float softCap) {
     __shared__ Tile tile;
     Stages& stages = tile.stages;
-    int ld = align32(cols), steps = ceil_div(ld, STEP), blocks = ld / 32, row0 = blockIdx.y * TILE;
+    int ld = code_stride(cols), steps = ld / STEP, blocks = ld / 32, row0 = blockIdx.y * TILE;
     int tid = threadIdx.x, warp = tid >> 5, lane = tid & 31;
     auto source = [&](int r) { return row0 + r < n ? (rowOf ? rowOf[row0 + r] : row0 + r) : -1; };
     int copied[2] = {source(tid >> 2), source((tid >> 2) + 32)}, scaled = source(tid >> 1), half = tid >> 6;
@@ -39,8 +39,8 @@ __device__ __forceinline__ void gemm_sparse(const int8_t* x, const BlockScale* x
 #pragma unroll
             for (int i = 0; i < 2; i++) {
                 int r = (tid >> 2) + 32 * i, piece = tid & 3, col = step * STEP + piece * 16;
-                bool on = copied[i] >= 0 && col < ld;
-                copy_async(stages.x[step % STAGES] + r * STEP + (piece ^ (r >> 1 & 3)) * 16, x + (on ? (i64) copied[i] * ld + col : 0), on);
+                bool on = copied[i] >= 0;
+                copy_async(stages.x[step % STAGES] + r * STEP + (code_place(piece * 16) / 16 ^ (r >> 1 & 3)) * 16, x + (on ? (i64) copied[i] * ld + col : 0), on);
             }
         }
         copy_commit();
@@ -50,19 +50,14 @@ __device__ __forceinline__ void gemm_sparse(const int8_t* x, const BlockScale* x
     constexpr int SCALES = STEP / 32;
     float scale[SCALES]; // read every second step, two lanes a row
     auto fetch = [&](int step) {
-        has = weights.load(loaded, step * STEP + half * 32);
+        has = weights.load(loaded, place_of<F>(step * STEP + half * 32));
         if (step & 1) return;
         int b = (step + (tid & 1)) * SCALES;
         const BlockScale* from = xs + (i64) scaled * blocks + b;
         scale[0] = scale[1] = 0;
         if (scaled < 0 || b >= blocks) return;
-        if (!(blocks & 1)) {
-            float4 both = *reinterpret_cast<const float4*>(from);
-            scale[0] = both.x, scale[1] = both.z;
-        } else {
-            scale[0] = from->scale;
-            if (b + 1 < blocks) scale[1] = from[1].scale;
-        }
+        float4 both = *reinterpret_cast<const float4*>(from);
+        scale[0] = both.x, scale[1] = both.z;
     };
     auto unpack = [&](int step) {
         int to = step & 1, r = tid & 63;

@@ -43,8 +43,10 @@ final class CudaAct implements Act {
         return switch (input) {
             case Input.F32 f32 -> new Place(f32, room.zeros(Math.multiplyExact(values, Float.BYTES), what), 0);
             case Input.Bf16 bf16 -> new Place(bf16, room.zeros(Math.multiplyExact(values, Short.BYTES), what), 0);
-            case Input.I8 i8 -> new Place(i8, room.zeros(values, what),
-                    room.zeros(Math.multiplyExact(values / Sizes.BLOCK, SCALE), what));
+            case Input.I8 i8 -> {
+                long codes = Math.multiplyExact(room.limits().rows(), (long) Sizes.codeStride(cols));
+                yield new Place(i8, room.zeros(codes, what), room.zeros(Math.multiplyExact(codes / Sizes.BLOCK, SCALE), what));
+            }
         };
     }
 

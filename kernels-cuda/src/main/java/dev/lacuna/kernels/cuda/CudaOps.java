@@ -673,16 +673,15 @@ final class CudaOps implements Ops {
         device.enter();
         CudaAct from = (CudaAct) a;
         CudaAct.Place place = from.latest();
-        int values = rows * from.stride();
         return switch (place.input()) {
             case Input.F32 f32 -> floats(place.values(), rows, from.cols(), from.stride());
             case Input.Bf16 bf16 -> {
-                short[] bits = new short[values];
+                short[] bits = new short[rows * from.stride()];
                 download(place.values(), MemorySegment.ofArray(bits));
                 yield Bfloats.unpack(bits, rows, from.cols());
             }
             case Input.I8 i8 -> {
-                Packing packing = new Packing(new byte[values], new int[values / Sizes.BLOCK * 2]);
+                Packing packing = Packing.room(rows, from.cols());
                 download(place.values(), MemorySegment.ofArray(packing.codes()));
                 download(place.scales(), MemorySegment.ofArray(packing.scales()));
                 yield packing.unpack(rows, from.cols());

@@ -3,7 +3,7 @@ package dev.lacuna.kernels.cuda;
 import dev.lacuna.ops.Input;
 
 /**
- * Rows in 8-bit codes as the device has them, padded to whole blocks.
+ * Rows in 8-bit codes as the device has them, padded to whole pairs of blocks, the halves of a pair in turn.
  *
  * @param codes  {@code [rows x stride]}
  * @param scales {@code [rows x stride / 32 x (bits of the scale, sum of the codes)]}
@@ -15,7 +15,7 @@ record Packing(byte[] codes, int[] scales) {
     /** By the rule of {@link Input.I8}. */
     static Packing of(float[] v, int cols) {
         int rows = v.length / cols;
-        int stride = Sizes.stride(cols);
+        int stride = Sizes.codeStride(cols);
         byte[] codes = new byte[Math.multiplyExact(rows, stride)];
         int[] scales = new int[codes.length / BLOCK * 2];
         for (int r = 0; r < rows; r++) {
@@ -29,7 +29,7 @@ record Packing(byte[] codes, int[] scales) {
                 int sum = 0;
                 for (int i = 0; i < n; i++) {
                     byte code = (byte) (int) Math.rint(v[at + i] * inverse);
-                    codes[r * stride + from + i] = code;
+                    codes[r * stride + Sizes.codePlace(from + i)] = code;
                     sum += code;
                 }
                 int block = (r * stride + from) / BLOCK;
@@ -40,13 +40,19 @@ record Packing(byte[] codes, int[] scales) {
         return new Packing(codes, scales);
     }
 
+    /** Room for that many rows. */
+    static Packing room(int rows, int cols) {
+        int n = Math.multiplyExact(rows, Sizes.codeStride(cols));
+        return new Packing(new byte[n], new int[n / BLOCK * 2]);
+    }
+
     float[] unpack(int rows, int cols) {
-        int stride = Sizes.stride(cols);
+        int stride = Sizes.codeStride(cols);
         float[] out = new float[Math.multiplyExact(rows, cols)];
         for (int r = 0; r < rows; r++) {
             for (int c = 0; c < cols; c++) {
-                int at = r * stride + c;
-                out[r * cols + c] = codes[at] * Float.intBitsToFloat(scales[at / BLOCK * 2]);
+                float scale = Float.intBitsToFloat(scales[(r * stride + c) / BLOCK * 2]);
+                out[r * cols + c] = codes[r * stride + Sizes.codePlace(c)] * scale;
             }
         }
         return out;

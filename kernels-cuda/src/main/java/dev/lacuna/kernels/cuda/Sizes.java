@@ -26,6 +26,16 @@ final class Sizes {
         return Math.toIntExact(align(cols, BLOCK));
     }
 
+    /** Codes of 8-bit inputs from one row to the next: whole pairs of blocks. */
+    static int codeStride(int cols) {
+        return Math.toIntExact(align(cols, 2L * BLOCK));
+    }
+
+    /** Where a row has the code of a column: in each pair of blocks their halves take turns. */
+    static int codePlace(int col) {
+        return (col & ~48) | ((col & 16) << 1) | ((col & 32) >> 1);
+    }
+
     /** Bytes of a placed weight in panels of that many rows. */
     static long weightBytes(Format format, int rows, int cols, int panel) {
         int padded = Math.toIntExact(align(cols, unit(format)));
@@ -41,7 +51,7 @@ final class Sizes {
     /** Columns that one thread of a placing kernel moves. */
     static int placeUnit(Format format) {
         if (format.equals(Format.F32)) return 4;
-        if (format.kind() == Format.Kind.FLOAT) return 8;
+        if (format.kind() == Format.Kind.FLOAT) return 16;
         return format.equals(Format.I8_ROW) ? BLOCK : format.group();
     }
 }
