@@ -8,14 +8,28 @@
 #define TOGETHER 6
 #define HALVES (KV_BLOCK / LANES)
 
+/**
+ * Whether queries, keys, weights and values are rounded to bfloat16 and multiplied two by two, at twice the rate: where what comes out is rounded to far
+ * less, and what went into the cache was already.
+ */
+#if defined(__AVX512BF16__)
+#define HAS_PAIRS 1
+#else
+#define HAS_PAIRS 0
+#endif
+#define PAIRS(s) (HAS_PAIRS && (s)->pairs)
+
 typedef struct {
+    int pairs;
     float *q;      // [queries x head_size]
     float *scores; // [queries x KV_BLOCK]
     float *mixed;  // [queries x padded head_size], in units of exp(max)
-    float *keys;   // [head_size x KV_BLOCK]
-    float *values; // [KV_BLOCK x padded head_size]
-    float *max;
-    float *total;
+    float *keys;   // [head_size x KV_BLOCK]; pairs: [head_size / 2 x KV_BLOCK]
+    float *values; // [KV_BLOCK x padded head_size]; pairs: [KV_BLOCK / 2 x padded head_size]
+    float *most;   // the largest score of the current block
+    float *max;    // of all blocks so far, to which sums are relative
+    float *factor; // from the largest before to the largest now
+    float *total;  // [queries x LANES], sums of weights
     int32_t *from; // positions of the current block that a query sees
     int32_t *to;
     int64_t padded;
@@ -23,39 +37,69 @@ typedef struct {
 
 static int64_t pad(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
 
-/** Packed numbers as floats; n is padded. */
-static void unpack(int type, const uint8_t *from, int64_t n, float *to) {
-    switch (type) {
-    case KV_F32: memcpy(to, from, (size_t)n * sizeof(float)); break;
-    case KV_F16: {
-        int64_t i = 0;
-        for (; i + LANES <= n; i += LANES) f_store(to + i, f_half(from + 2 * i));
-        for (; i < n; i++) {
-            uint16_t h;
-            memcpy(&h, from + 2 * i, 2);
-            to[i] = _cvtsh_ss(h);
+/** The first n packed numbers, zeros after them. */
+INLINE F numbers(int type, const uint8_t *p, int64_t n) {
+    uint8_t some[4 * LANES] = { 0 };
+    if (n < LANES) p = memcpy(some, p, (size_t)(n * (type == KV_F32 ? 4 : type == KV_F16 ? 2 : 1)));
+    return type == KV_F32 ? f_load((const float *)p) : type == KV_F16 ? f_half(p) : f_of(i_s8(p));
+}
+
+/**
+ * Rows of n packed numbers as rows of floats, zeros to their end, or each two rows as one of pairs, and an odd one with zeros. Asks for the same of the
+ * next block, `ahead` bytes on, which lies elsewhere: the processor does not guess where.
+ */
+INLINE void unpack(int pairs, int type, const uint8_t *from, int64_t ahead, int64_t rows, int64_t n, float *to) {
+    int width = type == KV_F32 ? 4 : type == KV_F16 ? 2 : 1;
+    for (int64_t r = 0; r < rows; r += 1 + pairs) {
+        for (int64_t c = 0; c < n; c += LANES, to += LANES) {
+            const uint8_t *first = from + (r * n + c) * width, *second = first + n * width;
+            __builtin_prefetch((const void *)((uintptr_t)first + (uintptr_t)ahead));
+            F x = numbers(type, first, n - c);
+            if (pairs) {
+                __builtin_prefetch((const void *)((uintptr_t)second + (uintptr_t)ahead));
+                x = f_from(i_mix(x, r + 1 < rows ? numbers(type, second, n - c) : f_zero()));
+            }
+            f_store(to, x);
         }
-        break;
-    }
-    default: {
-        int64_t i = 0;
-        for (; i + LANES <= n; i += LANES) f_store(to + i, f_of(i_s8(from + i)));
-        for (; i < n; i++) to[i] = (float)(int8_t)from[i];
-    }
     }
 }
 
+static void unpack_block(const room *s, int type, const uint8_t *from, int64_t ahead, int64_t rows, int64_t n, float *to) {
+#define CASE(t)                                                                                                                                      \
+    case t:                                                                                                                                          \
+        if (PAIRS(s)) unpack(1, t, from, ahead, rows, n, to);                                                                                               \
+        else unpack(0, t, from, ahead, rows, n, to);                                                                                                        \
+        break;
+    switch (type) { CASE(KV_F32) CASE(KV_F16) CASE(KV_I8) }
+#undef CASE
+}
+
+/** Queries as pairs, in place. */
+static void pair_queries(const room *s, int64_t n, int64_t size) {
+    int64_t words = (size + 1) / 2;
+    for (int64_t i = 0; i < n; i++) {
+        const float *q = s->q + i * size;
+        for (int64_t c = 0; c < size; c += 2 * LANES) {
+            F x = f_load_some(q + c, size - c), y = size - c > LANES ? f_load_some(q + c + LANES, size - c - LANES) : f_zero();
+            f_store_some(s->q + i * words + c / 2, f_from(i_row(x, y)), words - c / 2);
+        }
+    }
+}
+
+INLINE F multiply(int pairs, F sum, F w, F x) { return pairs ? f_dot_brain(sum, f_bits(w), f_bits(x)) : f_fma(w, x, sum); }
+
 /** Scores of n queries, a constant, with the keys of a block. */
-INLINE void score(int n, const room *s, int64_t at, int64_t size) {
+INLINE void score(int pairs, int n, const room *s, int64_t at, int64_t size) {
     F sum[n][HALVES];
-    const float *q = s->q + at * size;
+    int64_t steps = pairs ? (size + 1) / 2 : size;
+    const float *q = s->q + at * steps;
     UNROLL for (int i = 0; i < n; i++) UNROLL for (int h = 0; h < HALVES; h++) sum[i][h] = f_zero();
-    for (int64_t c = 0; c < size; c++) {
+    for (int64_t c = 0; c < steps; c++) {
         F k[HALVES];
         UNROLL for (int h = 0; h < HALVES; h++) k[h] = f_load(s->keys + c * KV_BLOCK + h * LANES);
         UNROLL for (int i = 0; i < n; i++) {
-            F x = f_set(q[i * size + c]);
-            UNROLL for (int h = 0; h < HALVES; h++) sum[i][h] = f_fma(x, k[h], sum[i][h]);
+            F x = f_set(q[i * steps + c]);
+            UNROLL for (int h = 0; h < HALVES; h++) sum[i][h] = multiply(pairs, sum[i][h], k[h], x);
         }
     }
     UNROLL for (int i = 0; i < n; i++)
@@ -63,7 +107,7 @@ INLINE void score(int n, const room *s, int64_t at, int64_t size) {
 }
 
 /** Adds the values of positions from .. to, weighted, to the sums of n queries, a constant. */
-INLINE void mix(int n, const room *s, int64_t at, int64_t from, int64_t to) {
+INLINE void mix(int pairs, int n, const room *s, int64_t at, int64_t from, int64_t to) {
     for (int64_t c = 0; c < s->padded; c += 2 * LANES) {
         int two = c + LANES < s->padded;
         F sum[n][2];
@@ -72,13 +116,19 @@ INLINE void mix(int n, const room *s, int64_t at, int64_t from, int64_t to) {
             sum[i][0] = f_load(mixed + i * s->padded);
             sum[i][1] = two ? f_load(mixed + i * s->padded + LANES) : f_zero();
         }
-        for (int64_t p = from; p < to; p++) {
+        for (int64_t p = pairs ? from / 2 : from; (pairs ? 2 * p : p) < to; p++) {
             const float *v = s->values + p * s->padded + c;
             F v0 = f_load(v), v1 = two ? f_load(v + LANES) : v0;
+            if (pairs && (2 * p < from || 2 * p + 1 == to)) {
+                // the other of the pair is not to be seen, and 0 times it is not always 0
+                I seen = i_set(2 * p < from ? (int32_t)0xffff0000 : 0xffff);
+                v0 = f_from(i_and(f_bits(v0), seen));
+                v1 = f_from(i_and(f_bits(v1), seen));
+            }
             UNROLL for (int i = 0; i < n; i++) {
                 F w = f_set(s->scores[(at + i) * KV_BLOCK + p]);
-                sum[i][0] = f_fma(w, v0, sum[i][0]);
-                sum[i][1] = f_fma(w, v1, sum[i][1]);
+                sum[i][0] = multiply(pairs, sum[i][0], v0, w);
+                sum[i][1] = multiply(pairs, sum[i][1], v1, w);
             }
         }
         UNROLL for (int i = 0; i < n; i++) {
@@ -95,39 +145,59 @@ INLINE void mix(int n, const room *s, int64_t at, int64_t from, int64_t to) {
         else { CALL(1); i += 1; }                                                                                                                    \
     }
 
-/** Turns a query's scores at positions from .. to into weights relative to the largest score so far, to which its sums are brought. */
-static void soften(const room *s, int64_t i, int64_t from, int64_t to, float scale, float cap, const float *key_scales, const float *value_scales) {
+/** Scales a query's scores, hides those that are not at positions from .. to, and finds the largest. */
+static void bound(const room *s, int64_t i, int64_t from, int64_t to, float scale, float cap, const float *key_scales) {
     float *at = s->scores + i * KV_BLOCK;
-    float v[KV_BLOCK];
     F most = f_set(-INFINITY);
     for (int h = 0; h < KV_BLOCK; h += LANES) {
         F x = f_mul(f_load(at + h), f_set(scale));
         if (key_scales) x = f_mul(x, f_load(key_scales + h));
         if (cap != 0) x = f_mul(f_set(cap), f_tanh(f_div(x, f_set(cap))));
-        f_store(v + h, x);
+        f_store(at + h, x);
     }
     if (from > 0 || to < KV_BLOCK) {
         // what lies outside may be anything
-        for (int64_t p = 0; p < KV_BLOCK; p++) v[p] = p < from || p >= to ? -INFINITY : v[p];
+        for (int64_t p = 0; p < KV_BLOCK; p++) at[p] = p < from || p >= to ? -INFINITY : at[p];
     }
     // passes over what is not a number, which the weights below carry on
-    for (int h = 0; h < KV_BLOCK; h += LANES) most = f_max(f_load(v + h), most);
-    float max = f_most(most);
-    if (max > s->max[i]) {
-        F factor = f_exp(f_set(s->max[i] - max));
-        s->total[i] *= f_first_lane(factor);
-        float *mixed = s->mixed + i * s->padded;
-        for (int64_t c = 0; c < s->padded; c += LANES) f_store(mixed + c, f_mul(f_load(mixed + c), factor));
-        s->max[i] = max;
+    for (int h = 0; h < KV_BLOCK; h += LANES) most = f_max(f_load(at + h), most);
+    s->most[i] = f_most(most);
+}
+
+/**
+ * Turns scores into weights relative to each query's largest so far, to which its sums are brought. Step by step for all queries: whether a largest score
+ * has grown is known long before it is asked, since a wrong guess costs as much as the rest.
+ */
+static void soften(const room *s, int64_t n, const float *value_scales) {
+    for (int64_t i = 0; i < n; i += LANES) {
+        F old = f_load(s->max + i), most = f_load(s->most + i);
+        f_store(s->factor + i, f_above(most, old, f_exp(f_sub(old, most)), f_set(1)));
+        f_store(s->max + i, f_max(old, most));
     }
-    F base = f_set(s->max[i]), sum = f_zero();
-    for (int h = 0; h < KV_BLOCK; h += LANES) {
-        F x = f_load(v + h);
-        F e = f_above(f_set(-FLT_MAX), x, f_zero(), f_exp(f_sub(x, base)));
-        sum = f_add(sum, e);
-        f_store(at + h, value_scales ? f_mul(e, f_load(value_scales + h)) : e);
+    for (int64_t i = 0; i < n; i++) {
+        if (s->from[i] >= s->to[i]) continue;
+        float *at = s->scores + i * KV_BLOCK, *mixed = s->mixed + i * s->padded, *total = s->total + i * LANES;
+        F factor = f_set(s->factor[i]), base = f_set(s->max[i]), sum = f_mul(f_load(total), factor);
+        if (s->factor[i] != 1) {
+            for (int64_t c = 0; c < s->padded; c += LANES) f_store(mixed + c, f_mul(f_load(mixed + c), factor));
+        }
+        F e[HALVES];
+        for (int h = 0; h < HALVES; h++) {
+            F x = f_load(at + h * LANES);
+            e[h] = f_above(f_set(-FLT_MAX), x, f_zero(), f_exp(f_sub(x, base)));
+            sum = f_add(sum, e[h]);
+            if (value_scales) e[h] = f_mul(e[h], f_load(value_scales + h * LANES));
+            f_store(at + h * LANES, e[h]);
+        }
+        if (PAIRS(s)) {
+            f_store(at, f_from(i_row(e[0], e[1])));
+            // what is paired with a position that is seen may be 0 times a scale that is not a number
+            uint8_t *weights = (uint8_t *)at;
+            if (s->from[i] % 2) memset(weights + 2 * (s->from[i] - 1), 0, 2);
+            if (s->to[i] % 2) memset(weights + 2 * s->to[i], 0, 2);
+        }
+        f_store(total, sum);
     }
-    s->total[i] += f_sum(sum);
 }
 
 /** Adds for each row, that is `group` queries, what it sees of positions from .. to. */
@@ -135,7 +205,7 @@ static void mix_rows(const room *s, int64_t n, int64_t group, int64_t from, int6
     for (int64_t row = 0; row < n; row += group) {
         int64_t first = s->from[row] > from ? s->from[row] : from, last = s->to[row] < to ? s->to[row] : to;
         if (first >= last) continue;
-#define CALL(k) mix(k, s, row + i, first, last)
+#define CALL(k) PAIRS(s) ? mix(1, k, s, row + i, first, last) : mix(0, k, s, row + i, first, last)
         EACH_QUERY(group, i, CALL)
 #undef CALL
     }
@@ -145,7 +215,6 @@ static void attend_head(const struct attend_args *a, const room *s, int64_t row,
     int type = (int)a->cache_type;
     int64_t size = a->head_size;
     int64_t head = KV_BLOCK * (type == KV_F32 ? 4 * size : type == KV_F16 ? 2 * size : size + 4);
-    int64_t value_bytes = type == KV_F32 ? 4 * size : type == KV_F16 ? 2 * size : size;
     const int32_t *table = a->table + a->seq[row] * a->table_stride;
     int64_t rows = n / group;
     int64_t first = INT64_MAX, last = 0;
@@ -159,11 +228,10 @@ static void attend_head(const struct attend_args *a, const room *s, int64_t row,
         const uint8_t *values = keys + a->kv_heads * head;
         const float *key_scales = type == KV_I8 ? (const float *)(keys + KV_BLOCK * size) : 0;
         const float *value_scales = type == KV_I8 ? (const float *)(values + KV_BLOCK * size) : 0;
-        unpack(type, keys, KV_BLOCK * size, s->keys);
-        if (s->padded == size) unpack(type, values, KV_BLOCK * size, s->values);
-        else
-            for (int64_t p = 0; p < KV_BLOCK; p++) unpack(type, values + p * value_bytes, size, s->values + p * s->padded);
-#define CALL(k) score(k, s, i, size)
+        int64_t ahead = b < last / KV_BLOCK ? (table[b + 1] - table[b]) * 2 * a->kv_heads * head : 0;
+        unpack_block(s, type, keys, ahead, size, KV_BLOCK, s->keys);
+        unpack_block(s, type, values, ahead, KV_BLOCK, size, s->values);
+#define CALL(k) PAIRS(s) ? score(1, k, s, i, size) : score(0, k, s, i, size)
         EACH_QUERY(n, i, CALL)
 #undef CALL
         // the positions that every query sees
@@ -174,16 +242,20 @@ static void attend_head(const struct attend_args *a, const room *s, int64_t row,
             int64_t to = pos + 1 - b * KV_BLOCK;
             from = from < 0 ? 0 : from > KV_BLOCK ? KV_BLOCK : from;
             to = to < 0 ? 0 : to > KV_BLOCK ? KV_BLOCK : to;
-            if (from < to) soften(s, i, from, to, (float)a->scale, (float)a->cap, key_scales, value_scales);
+            bound(s, i, from, to, (float)a->scale, (float)a->cap, key_scales);
             s->from[i] = (int32_t)from;
             s->to[i] = (int32_t)to;
             low = from > low ? from : low;
             high = to < high ? to : high;
         }
+        soften(s, n, value_scales);
+        // no pair is torn, so that sums are those of the row in any tile
+        low += low % 2;
+        high -= high % 2;
         // those that only some see are added row by row, since 0 times what another row must not see is not always 0; the order is that of positions
         if (low < high) {
             mix_rows(s, n, group, 0, low);
-#define CALL(k) mix(k, s, i, low, high)
+#define CALL(k) PAIRS(s) ? mix(1, k, s, i, low, high) : mix(0, k, s, i, low, high)
             EACH_QUERY(n, i, CALL)
 #undef CALL
             mix_rows(s, n, group, high, KV_BLOCK);
@@ -203,29 +275,34 @@ int32_t KERNEL(attend)(const void *arguments, int64_t from, int64_t to, void *sc
         const int32_t *heads = a->heads + a->groups[g];
         int64_t group = a->groups[g + 1] - a->groups[g];
         int64_t n = rows * group;
-        room s = { .padded = pad(size) };
+        room s = { .pairs = a->cache_type != KV_F32 && a->out.input != IN_F32, .padded = pad(size) };
         float *p = scratch;
         s.keys = p, p += size * KV_BLOCK;
         s.values = p, p += s.padded * KV_BLOCK;
         s.q = p, p += pad(n * size);
         s.scores = p, p += n * KV_BLOCK;
         s.mixed = p, p += n * s.padded;
+        s.most = p, p += pad(n);
         s.max = p, p += pad(n);
-        s.total = p, p += pad(n);
+        s.factor = p, p += pad(n);
+        s.total = p, p += n * LANES;
         s.from = (int32_t *)p, p += pad(n);
         s.to = (int32_t *)p;
-        if (s.padded != size) memset(s.values, 0, (size_t)(s.padded * KV_BLOCK) * sizeof(float));
         memset(s.mixed, 0, (size_t)(n * s.padded) * sizeof(float));
+        for (int64_t i = 0; i < n; i += LANES) {
+            f_store(s.most + i, f_set(-INFINITY));
+            f_store(s.max + i, f_set(-INFINITY));
+        }
         for (int64_t i = 0; i < n; i++) {
-            s.max[i] = -INFINITY;
-            s.total[i] = 0;
+            f_store(s.total + i * LANES, f_zero());
             memcpy(s.q + i * size, a->q.floats + (row + i / group) * a->q.padded + heads[i % group] * size, (size_t)size * sizeof(float));
         }
+        if (PAIRS(&s)) pair_queries(&s, n, size);
         int padding = a->seq[row] < 0;
         if (!padding) attend_head(a, &s, row, n, group, a->kv_of[heads[0]]);
         for (int64_t i = 0; i < n; i++) {
             float *mixed = s.mixed + i * s.padded;
-            F scale = f_set(padding ? 0 : 1 / s.total[i]);
+            F scale = f_set(padding ? 0 : 1 / f_sum(f_load(s.total + i * LANES)));
             for (int64_t c = 0; c < s.padded; c += LANES) f_store(mixed + c, f_mul(f_load(mixed + c), scale));
             int64_t r = row + i / group, col = heads[i % group] * size;
             if (a->out.input != IN_F32 && size % BLOCK == 0) {

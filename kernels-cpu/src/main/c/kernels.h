@@ -187,8 +187,8 @@ struct kernels {
 DECLARE(avx2)
 DECLARE(avx512)
 #undef DECLARE
-// tiers that differ from avx512 in their products alone
-kernel product_avx512bf16, gated_avx512bf16, product_amx, gated_amx;
+// tiers that differ from avx512 in their products alone; every processor with AMX multiplies bfloat16 in AVX-512 too
+kernel product_avx512bf16, gated_avx512bf16, attend_avx512bf16, product_amx, gated_amx;
 
 #define JOIN2(a, b) a##_##b
 #define JOIN(a, b) JOIN2(a, b)

@@ -37,7 +37,17 @@ INLINE I f_round(F a) { return _mm512_cvtps_epi32(a); }
 INLINE I f_bits(F a) { return _mm512_castps_si512(a); }
 INLINE F f_from(I a) { return _mm512_castsi512_ps(a); }
 INLINE F f_half(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256(p)); }
+INLINE void f_store_half(void *p, F x) { _mm256_storeu_si256(p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT)); }
 INLINE F f_brain(const void *p) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p)), 16)); }
+/** The even lanes of a, then those of b. */
+INLINE F f_evens(F a, F b) {
+    return _mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b);
+}
+INLINE F f_odds(F a, F b) {
+    return _mm512_permutex2var_ps(a, _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), b);
+}
+/** Turns pairs of neighbours by angles whose cosine and sine lie as pairs in t. */
+INLINE F f_turn(F x, F t) { return _mm512_fmaddsub_ps(x, _mm512_moveldup_ps(t), _mm512_mul_ps(_mm512_permute_ps(x, 0xb1), _mm512_movehdup_ps(t))); }
 /** Where a > b, c, elsewhere d. */
 INLINE F f_above(F a, F b, F c, F d) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), d, c); }
 /** Whether a lane of a is larger than that of b, or one of both not a number. */
@@ -102,14 +112,15 @@ typedef struct { __m256i a, b; } I;
 INLINE F f_load(const float *p) { return (F){ _mm256_loadu_ps(p), _mm256_loadu_ps(p + 8) }; }
 INLINE void f_store(float *p, F x) { _mm256_storeu_ps(p, x.a); _mm256_storeu_ps(p + 8, x.b); }
 INLINE F f_load_some(const float *p, int64_t n) {
+    if (n >= LANES) return f_load(p);
     float v[LANES] = { 0 };
-    memcpy(v, p, (size_t)(n < LANES ? n : LANES) * sizeof(float));
+    memcpy(v, p, (size_t)n * sizeof(float));
     return f_load(v);
 }
 INLINE void f_store_some(float *p, F x, int64_t n) {
     float v[LANES];
-    f_store(v, x);
-    memcpy(p, v, (size_t)(n < LANES ? n : LANES) * sizeof(float));
+    f_store(n < LANES ? v : p, x);
+    if (n < LANES) memcpy(p, v, (size_t)n * sizeof(float));
 }
 INLINE F f_set(float x) { __m256 v = _mm256_set1_ps(x); return (F){ v, v }; }
 INLINE __m256 f_lower(F x) { return x.a; }
@@ -128,6 +139,17 @@ INLINE F f_from(I x) { return PAIR(F, _mm256_castsi256_ps); }
 INLINE F f_half(const void *p) {
     return (F){ _mm256_cvtph_ps(_mm_loadu_si128(p)), _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p + 1)) };
 }
+INLINE void f_store_half(void *p, F x) {
+    _mm_storeu_si128(p, _mm256_cvtps_ph(x.a, _MM_FROUND_TO_NEAREST_INT));
+    _mm_storeu_si128((__m128i *)p + 1, _mm256_cvtps_ph(x.b, _MM_FROUND_TO_NEAREST_INT));
+}
+INLINE __m256 in_order(__m256 x) { return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(x), 0xd8)); }
+INLINE F f_evens(F x, F y) { return (F){ in_order(_mm256_shuffle_ps(x.a, x.b, 0x88)), in_order(_mm256_shuffle_ps(y.a, y.b, 0x88)) }; }
+INLINE F f_odds(F x, F y) { return (F){ in_order(_mm256_shuffle_ps(x.a, x.b, 0xdd)), in_order(_mm256_shuffle_ps(y.a, y.b, 0xdd)) }; }
+INLINE __m256 turn256(__m256 x, __m256 t) {
+    return _mm256_fmaddsub_ps(x, _mm256_moveldup_ps(t), _mm256_mul_ps(_mm256_permute_ps(x, 0xb1), _mm256_movehdup_ps(t)));
+}
+INLINE F f_turn(F x, F t) { return (F){ turn256(x.a, t.a), turn256(x.b, t.b) }; }
 INLINE F f_above(F x, F y, F c, F d) {
     return (F){ _mm256_blendv_ps(d.a, c.a, _mm256_cmp_ps(x.a, y.a, _CMP_GT_OQ)),
                 _mm256_blendv_ps(d.b, c.b, _mm256_cmp_ps(x.b, y.b, _CMP_GT_OQ)) };
@@ -279,6 +301,5 @@ INLINE float f_most(F x) {
     w = _mm_max_ps(w, _mm_movehl_ps(w, w));
     return _mm_cvtss_f32(_mm_max_ss(w, _mm_movehdup_ps(w)));
 }
-INLINE float f_first_lane(F x) { return _mm256_cvtss_f32(f_lower(x)); }
 
 #endif

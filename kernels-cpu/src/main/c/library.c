@@ -19,6 +19,15 @@ int64_t scratch_bytes_of(int64_t cols, int64_t rows, int64_t queries, int64_t he
 /** Version of this interface. */
 EXPORT int32_t lacuna_version(void) { return 2; }
 
+// the tier that does what tiles do not
+#if defined(EMULATED_TILES)
+#define BESIDE_TILES 1
+#define attend_amx attend_avx512
+#else
+#define BESIDE_TILES 2
+#define attend_amx attend_avx512bf16
+#endif
+
 /** Whether the processor has AMX tiles with products of bytes and of bfloat16. */
 static int amx_here(void) {
 #if defined(EMULATED_TILES)
@@ -62,7 +71,7 @@ EXPORT int32_t lacuna_runs(int32_t tier) {
             && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
     case 2: return lacuna_runs(1) == 1 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax >> 5 & 1);
     case 3:
-        if (lacuna_runs(1) != 1 || !amx_here()) return 0;
+        if (lacuna_runs(BESIDE_TILES) != 1 || !amx_here()) return 0;
         return amx_allowed() ? 1 : -1;
     default: return 0;
     }
@@ -86,7 +95,7 @@ TABLE(avx512)
 /** A tier that has products of its own. */
 #define TABLE_ON_AVX512(t)                                                                                                                           \
     static const struct kernels table_##t = { pack_avx512,   product_##t,     gated_##t,       embed_avx512, norm_avx512,  rope_avx512,              \
-                                              attend_avx512, activate_avx512, quantize_avx512, best_avx512,  unpack_avx512,                         \
+                                              attend_##t,    activate_avx512, quantize_avx512, best_avx512,  unpack_avx512,                         \
                                               rows_avx512,   columns_avx512 };
 TABLE_ON_AVX512(avx512bf16)
 TABLE_ON_AVX512(amx)

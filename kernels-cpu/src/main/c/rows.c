@@ -153,53 +153,71 @@ int32_t KERNEL(unpack)(const void *arguments, int64_t from, int64_t to, void *sc
 // ---- rotation and cache
 
 static void rotate(const struct rope_args *a, float *x, int64_t n, const float *table, const float *gain) {
-    int64_t half = a->dims / 2;
-    for (int64_t h = 0; h < n; h += a->head_size) {
-        float *v = x + h;
+    int64_t size = a->head_size, half = a->dims / 2;
+    for (float *v = x; v < x + n; v += size) {
         if (gain) {
-            double square = 0;
-            for (int64_t i = 0; i < a->head_size; i++) square += (double)v[i] * v[i];
-            double scale = 1 / sqrt(square / (double)a->head_size + a->eps);
-            for (int64_t i = 0; i < a->head_size; i++) v[i] = (float)(v[i] * scale * gain[i]);
+            F square = f_zero();
+            for (int64_t i = 0; i < size; i += LANES) {
+                F y = f_load_some(v + i, size - i);
+                square = f_fma(y, y, square);
+            }
+            F scale = f_set((float)(1 / sqrt((double)f_sum(square) / (double)size + a->eps)));
+            for (int64_t i = 0; i < size; i += LANES) {
+                f_store_some(v + i, f_mul(f_mul(f_load_some(v + i, size - i), scale), f_load_some(gain + i, size - i)), size - i);
+            }
         }
-        for (int64_t i = 0; i < half; i++) {
-            float *first = v + (a->interleaved ? 2 * i : i);
-            float *second = a->interleaved ? first + 1 : first + half;
-            double cos = table[2 * i], sin = table[2 * i + 1];
-            double p = *first, q = *second;
-            *first = (float)(p * cos - q * sin);
-            *second = (float)(p * sin + q * cos);
+        if (a->interleaved) {
+            for (int64_t i = 0; i < a->dims; i += LANES) {
+                int64_t some = a->dims - i;
+                f_store_some(v + i, f_turn(f_load_some(v + i, some), f_load_some(table + i, some)), some);
+            }
+            continue;
+        }
+        for (int64_t i = 0; i < half; i += LANES) {
+            int64_t some = half - i, more = 2 * some - LANES;
+            F low = f_load_some(table + 2 * i, 2 * some), high = more > 0 ? f_load_some(table + 2 * i + LANES, more) : f_zero();
+            F cos = f_evens(low, high), sin = f_odds(low, high);
+            F p = f_load_some(v + i, some), q = f_load_some(v + half + i, some);
+            f_store_some(v + i, f_sub(f_mul(p, cos), f_mul(q, sin)), some);
+            f_store_some(v + half + i, f_add(f_mul(p, sin), f_mul(q, cos)), some);
         }
     }
 }
 
-static void put(int type, uint8_t *to, int64_t at, float v, float inverse) {
-    switch (type) {
-    case KV_F32: memcpy(to + 4 * at, &v, 4); break;
-    case KV_F16: {
-        uint16_t h = _cvtss_sh(v, _MM_FROUND_TO_NEAREST_INT);
-        memcpy(to + 2 * at, &h, 2);
-        break;
-    }
-    default: to[at] = (uint8_t)(int8_t)(isfinite(v * inverse) ? (int)rintf(v * inverse) : 0);
-    }
+/** Element i of k goes to place i * step; in a function of its own for each width, a constant. */
+INLINE void spread(int width, uint8_t *to, int64_t step, const uint8_t *from, int64_t k) {
+    if (step == 1) memcpy(to, from, (size_t)(k * width));
+    else
+        for (int64_t i = 0; i < k; i++) memcpy(to + i * step * width, from + i * width, (size_t)width);
 }
 
 /** Value i of a head goes to element first + i * step; then its scale, where bytes have one. */
 static void append(int type, uint8_t *to, int64_t slot, int64_t first, int64_t step, const float *x, int64_t n) {
     float inverse = 0;
     if (type == KV_I8) {
-        float max = 0;
-        for (int64_t i = 0; i < n; i++) {
-            float v = fabsf(x[i]);
-            max = v > max || v != v ? v : max;
-            if (max != max) break;
-        }
+        I most = i_set(0);
+        for (int64_t i = 0; i < n; i += LANES) most = i_max(most, f_bits(f_abs(f_load_some(x + i, n - i))));
+        int32_t bits = i_most(most);
+        float max;
+        memcpy(&max, &bits, sizeof max);
         float scale = max / 127;
         inverse = scale < FLT_MIN ? 0 : 1 / scale;
         memcpy(to + KV_BLOCK * n + 4 * slot, &scale, 4);
     }
-    for (int64_t i = 0; i < n; i++) put(type, to, first + i * step, x[i], inverse);
+    for (int64_t i = 0; i < n; i += LANES) {
+        int64_t k = n - i < LANES ? n - i : LANES, at = first + i * step;
+        F v = f_load_some(x + i, k);
+        uint8_t packed[4 * LANES];
+        switch (type) {
+        case KV_F32: f_store((float *)packed, v), spread(4, to + 4 * at, step, packed, k); break;
+        case KV_F16: f_store_half(packed, v), spread(2, to + 2 * at, step, packed, k); break;
+        default: {
+            F y = f_mul(v, f_set(inverse));
+            i_store_s8(packed, f_round(f_above(f_set(INFINITY), f_abs(y), y, f_zero())));
+            spread(1, to + at, step, packed, k);
+        }
+        }
+    }
 }
 
 /** Parts are rows. Keys of a block lie transposed, [head_size x block], values as [block x head_size]; see NativeKvPool. */

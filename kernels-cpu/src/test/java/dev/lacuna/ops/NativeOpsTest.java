@@ -36,6 +36,11 @@ class NativeOpsTest {
         protected Stream<Input> inputs() {
             return Stream.of(Input.F32, Input.BF16);
         }
+
+        @Override
+        protected boolean attendsInBfloat16(KvType type) {
+            return type != KvType.F32;
+        }
     }
 
     /** With tiles beside, of bfloat16 and of bytes under wide scales. */
@@ -48,6 +53,11 @@ class NativeOpsTest {
         @Override
         protected Stream<Input> inputs() {
             return Stream.of(Input.F32, Input.BF16, new Input.I8(64), new Input.I8(128), new Input.I8(0));
+        }
+
+        @Override
+        protected boolean attendsInBfloat16(KvType type) {
+            return type != KvType.F32;
         }
     }
 

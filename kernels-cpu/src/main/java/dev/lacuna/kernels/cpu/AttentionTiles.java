@@ -6,7 +6,7 @@ import dev.lacuna.ops.Batch;
 /** How attention is cut into parts: tiles of query rows of one sequence times groups of query heads that read one key/value head. */
 final class AttentionTiles {
     /** Query rows of a tile. */
-    private static final int ROWS = 8;
+    private static final int ROWS = 16;
 
     /** First row of each tile, and the end of the last. */
     int[] rows = new int[0];
