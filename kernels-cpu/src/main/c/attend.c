@@ -8,10 +8,6 @@
 #define TOGETHER 6
 #define HALVES (KV_BLOCK / LANES)
 
-/**
- * Whether queries, keys, weights and values are rounded to bfloat16 and multiplied two by two, at twice the rate: where what comes out is rounded to far
- * less, and what went into the cache was already.
- */
 #if defined(__AVX512BF16__)
 #define HAS_PAIRS 1
 #else
@@ -20,6 +16,10 @@
 #define PAIRS(s) (HAS_PAIRS && (s)->pairs)
 
 typedef struct {
+    /**
+     * Whether queries, keys, weights and values are rounded to bfloat16 and multiplied two by two, at twice the rate: where what comes out is rounded to
+     * no more bits than that, and what the cache holds was rounded before.
+     */
     int pairs;
     float *q;      // [queries x head_size]
     float *scores; // [queries x KV_BLOCK]
@@ -57,7 +57,7 @@ INLINE void unpack(int pairs, int type, const uint8_t *from, int64_t ahead, int6
             F x = numbers(type, first, n - c);
             if (pairs) {
                 __builtin_prefetch((const void *)((uintptr_t)second + (uintptr_t)ahead));
-                x = f_from(i_mix(x, r + 1 < rows ? numbers(type, second, n - c) : f_zero()));
+                x = f_from(i_pairs(x, r + 1 < rows ? numbers(type, second, n - c) : f_zero()));
             }
             f_store(to, x);
         }
@@ -67,8 +67,8 @@ INLINE void unpack(int pairs, int type, const uint8_t *from, int64_t ahead, int6
 static void unpack_block(const room *s, int type, const uint8_t *from, int64_t ahead, int64_t rows, int64_t n, float *to) {
 #define CASE(t)                                                                                                                                      \
     case t:                                                                                                                                          \
-        if (PAIRS(s)) unpack(1, t, from, ahead, rows, n, to);                                                                                               \
-        else unpack(0, t, from, ahead, rows, n, to);                                                                                                        \
+        if (PAIRS(s)) unpack(1, t, from, ahead, rows, n, to);                                                                                        \
+        else unpack(0, t, from, ahead, rows, n, to);                                                                                                 \
         break;
     switch (type) { CASE(KV_F32) CASE(KV_F16) CASE(KV_I8) }
 #undef CASE

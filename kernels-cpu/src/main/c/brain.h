@@ -23,7 +23,7 @@ INLINE F f_first(I pair) { return f_from(i_left(pair, 16)); }
 INLINE F f_second(I pair) { return f_from(i_and(pair, i_set((int32_t)0xffff0000))); }
 
 /** The same by the processor's own rounding where it has one, to which what is subnormal is zero. */
-INLINE I i_mix(F first, F second) {
+INLINE I i_pairs(F first, F second) {
 #if defined(__AVX512BF16__)
     static const uint16_t order[2 * LANES] = { 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31 };
     return _mm512_permutexvar_epi16(i_load(order), (__m512i)_mm512_cvtne2ps_pbh(second, first));
