@@ -185,8 +185,8 @@ static void runs(const panel *w, const long_tile *tile, int one, int32_t factor,
 
 void KERNEL(tiled_codes)(const struct weight *w, const struct act *x, const int32_t *index, int64_t rows, int64_t from, int64_t to, float *y,
                          int64_t stride, void *scratch) {
-    int one = w->format == I8_ROW;
-    int32_t factor = w->format == I4_GROUP ? 0 : 128;
+    int one = has_row_scale((int)w->format);
+    int32_t factor = SHIFTED((int)w->format);
     int64_t run = long_run(w, x), blocks = blocks_of(w->cols);
     room *s = scratch;
     TILES_BEGIN();

@@ -50,6 +50,8 @@ INLINE int shift(int f) {
     default: return -1;
     }
 }
+/** What the negated sums of an activation's codes count for bytes that are stored so. */
+#define SHIFTED(f) (shift(f) < 0 ? 0 : 1 << (shift(f) < 0 ? 0 : shift(f)))
 INLINE int code_bytes(int f) {
     switch (f) {
     case Q4_0: case Q4_1: case Q4_K: case I4_GROUP: return 256;

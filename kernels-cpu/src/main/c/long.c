@@ -1,9 +1,6 @@
 // Products of bytes whose sums stay whole numbers over more than 32 columns: over what one scale of the weight and one of the activation cover.
 #include "product.h"
 
-/** What the negated sums of codes count. */
-#define FACTOR(f) ((f) == I4_GROUP ? 0 : 128)
-
 /**
  * n rows with some tiles, both constants, and so is whether there is one scale for all of a tile's columns, and whether runs are single blocks. Every sum
  * of whole numbers is exact, and what follows it has one order, however many rows and tiles share the work.
@@ -111,15 +108,15 @@ void *KERNEL(long_tiles)(const struct weight *w, int64_t run, int64_t from, int6
         int32_t *zero = (int32_t *)(d + runs * LANES);
         scratch = zero + runs * LANES;
         to[t] = (long_tile){ codes, d, zero };
-        switch (w->format) { UNPACK(I8_GROUP) UNPACK(I4_GROUP) }
+        switch (w->format) { UNPACK(I8_GROUP) UNPACK(I4_GROUP) UNPACK(I8_24) UNPACK(I4_24) UNPACK(I8_BITMASK) UNPACK(I4_BITMASK) }
     }
     return scratch;
 }
 
 void KERNEL(longs)(const struct weight *w, const struct act *x, const int32_t *index, int64_t rows, int64_t from, int64_t to, float *y,
                    int64_t stride, void *scratch) {
-    int one = w->format == I8_ROW;
-    int32_t factor = FACTOR(w->format);
+    int one = has_row_scale((int)w->format);
+    int32_t factor = SHIFTED((int)w->format);
     int64_t run = long_run(w, x), blocks = blocks_of(w->cols);
     long_loops *single = !one ? group_runs : run == 1 ? row_blocks : row_runs;
     long_loops *pair = !one ? group_runs_two : run == 1 ? row_blocks_two : row_runs_two;

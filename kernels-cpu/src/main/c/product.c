@@ -24,8 +24,6 @@ INLINE F add_block(int two, int min, int32_t factor, const I w[8], F d, F d2, F 
     return min ? f_fma(m, f_set(x->s[b]), sum) : sum;
 }
 
-#define SHIFTED(f) (shift(f) < 0 ? 0 : 1 << (shift(f) < 0 ? 0 : shift(f)))
-
 /** n rows, a constant, with a tile that is unpacked in registers. */
 INLINE void direct_rows(int f, int n, int group, const uint8_t *tile, int64_t blocks, const struct act *x, const int32_t *index, float *y,
                         int64_t stride) {
@@ -294,7 +292,7 @@ void KERNEL(multiply)(const struct weight *w, const struct act *x, const int32_t
                       int64_t stride, void *scratch) {
     if (x->input == IN_BF16) KERNEL(brains)(w, x, index, rows, from, to, y, stride, scratch);
     else if (x->input == IN_F32) ON_BASE(floats)(w, x, index, rows, from, to, y, stride, scratch);
-    else if (!long_sums(w, x)) ON_BASE(eight_bits)(w, x, index, rows, from, to, y, stride, scratch);
+    else if (!long_sums(w, x, rows)) ON_BASE(eight_bits)(w, x, index, rows, from, to, y, stride, scratch);
 #ifdef TILES
     else if (fits_tiles(w, x, rows)) KERNEL(tiled_codes)(w, x, index, rows, from, to, y, stride, scratch);
 #endif

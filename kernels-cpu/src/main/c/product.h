@@ -47,12 +47,17 @@ INLINE int32_t run_sum(const x_row *x, int64_t from, int64_t to) {
 INLINE int64_t long_run(const struct weight *w, const struct act *x) {
     int64_t most = 4096;
     if (x->block) most = x->block / BLOCK;
-    if (w->format == I8_GROUP || w->format == I4_GROUP) most = w->group / BLOCK < most ? w->group / BLOCK : most;
+    if (!has_row_scale((int)w->format)) most = w->group / BLOCK < most ? w->group / BLOCK : most;
     return most;
 }
-/** Whether sums are longer than a block, or one scale stands at the end of a row. */
-INLINE int long_sums(const struct weight *w, const struct act *x) {
-    return w->format == I8_ROW || ((w->format == I8_GROUP || w->format == I4_GROUP) && long_run(w, x) > 1);
+/**
+ * Whether sums are longer than a block, or one scale stands at the end of a row. Few rows wait for memory, and what is expanded for them stays in
+ * registers.
+ */
+INLINE int long_sums(const struct weight *w, const struct act *x, int64_t rows) {
+    int f = (int)w->format;
+    if (f == I8_ROW) return 1;
+    return (f == I8_GROUP || f == I4_GROUP || (is_sparse(f) && rows > MANY)) && long_run(w, x) > 1;
 }
 
 /** Splits rows into runs of at most `most`, a constant, whose length is one for the compiler: CALL(length) with the first row in t. */

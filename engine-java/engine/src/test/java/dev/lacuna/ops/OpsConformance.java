@@ -54,9 +54,9 @@ public abstract class OpsConformance extends RowSetConformance {
     private static final long MOST_WORK = 2_000_000;
     /** The same for inputs that share most of their code with others. */
     private static final long LESS_WORK = 1_000_000;
-    /** Formats that meet 8-bit inputs with wider scales: a scale for a row, for a group, for 32, with a minimum, for 16. */
+    /** Formats that meet 8-bit inputs with wider scales: a scale for a row, for a group, for 32, with a minimum, for 16; the same, sparse. */
     private static final Set<Format> WIDE = Set.of(Format.I8_ROW, Format.i4Group(128), Format.i8Group(64), Format.Q8_0, Format.Q4_1,
-            Format.Q4_K, Format.Q6_K);
+            Format.Q4_K, Format.Q6_K, Format.I8_24, Format.I8_BITMASK, Format.i4TwoOfFour(128), Format.i4Bitmask(64));
 
     /**
      * Opens the kernels under test, unchecked.
