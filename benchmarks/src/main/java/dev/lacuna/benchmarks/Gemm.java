@@ -32,7 +32,8 @@ public final class Gemm {
             new Case(Format.I8_ROW, new Input.I8(64)), new Case(Format.I8_ROW, Input.I8), new Case(Format.Q8_0, Input.I8),
             new Case(Format.Q4_0, Input.I8), new Case(Format.Q4_1, Input.I8), new Case(Format.i4Group(128), new Input.I8(128)),
             new Case(Format.I8_24, new Input.I8(0)), new Case(Format.I8_BITMASK, new Input.I8(0)),
-            new Case(Format.i4TwoOfFour(128), new Input.I8(128)), new Case(Format.i4Bitmask(128), new Input.I8(128)), new Case(Format.I8_24, Input.I8),
+            new Case(Format.i4TwoOfFour(128), new Input.I8(128)), new Case(Format.i4Bitmask(128), new Input.I8(128)),
+            new Case(Format.I8_24, Input.I8),
             new Case(Format.BF16, Input.BF16), new Case(Format.F16, Input.BF16), new Case(Format.Q4_0, Input.BF16));
 
     private final int rows;
