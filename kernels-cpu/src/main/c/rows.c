@@ -155,17 +155,7 @@ int32_t KERNEL(unpack)(const void *arguments, int64_t from, int64_t to, void *sc
 static void rotate(const struct rope_args *a, float *x, int64_t n, const float *table, const float *gain) {
     int64_t size = a->head_size, half = a->dims / 2;
     for (float *v = x; v < x + n; v += size) {
-        if (gain) {
-            F square = f_zero();
-            for (int64_t i = 0; i < size; i += LANES) {
-                F y = f_load_some(v + i, size - i);
-                square = f_fma(y, y, square);
-            }
-            F scale = f_set((float)(1 / sqrt((double)f_sum(square) / (double)size + a->eps)));
-            for (int64_t i = 0; i < size; i += LANES) {
-                f_store_some(v + i, f_mul(f_mul(f_load_some(v + i, size - i), scale), f_load_some(gain + i, size - i)), size - i);
-            }
-        }
+        if (gain) normalize(&(struct norm){ .gain = gain, .eps = a->eps }, v, size, v);
         if (a->interleaved) {
             for (int64_t i = 0; i < a->dims; i += LANES) {
                 int64_t some = a->dims - i;
@@ -184,7 +174,7 @@ static void rotate(const struct rope_args *a, float *x, int64_t n, const float *
     }
 }
 
-/** Element i of k goes to place i * step; in a function of its own for each width, a constant. */
+/** Element i of k, of a width that is a constant, goes to place i * step. */
 INLINE void spread(int width, uint8_t *to, int64_t step, const uint8_t *from, int64_t k) {
     if (step == 1) memcpy(to, from, (size_t)(k * width));
     else

@@ -67,6 +67,7 @@ class LauncherTest {
         environment.put("PATH", tools.toString());
         environment.put("HOME", folder.resolve("home").toString());
         environment.put("LACUNA_JDK_FOLDERS", jdks.toString());
+        environment.put("LACUNA_AOT", "0"); // a cache made in the background would write into the folder while it is deleted
     }
 
     private static Path projectRoot() {
@@ -302,21 +303,24 @@ class LauncherTest {
     @Test
     void makesTheCacheOfClassesAfterTheFirstChat() throws Exception {
         jdk(jdks.resolve("b-25"), 25);
+        environment.remove("LACUNA_AOT");
         Path aot = folder.resolve("home/.cache/lacuna/aot");
         Run first = run("chat", "Hi");
         assertFalse(first.out().stream().anyMatch(a -> a.startsWith("-XX:AOT")), first.out().toString());
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
-        while (caches(aot).isEmpty() && System.nanoTime() < end) Thread.sleep(50);
-        assertEquals(1, caches(aot).size(), "made in the background");
-        assertTrue(run("list").out().contains("-XX:AOTCache=" + caches(aot).getFirst()), "and taken");
+        while (files(aot, ".aot").isEmpty() && System.nanoTime() < end) Thread.sleep(50);
+        assertEquals(1, files(aot, ".aot").size(), "made in the background");
+        while (!files(aot, ".lock").isEmpty() && System.nanoTime() < end) Thread.sleep(50);
+        assertEquals(List.of(), files(aot, ".lock"), "nothing else is left");
+        assertTrue(run("list").out().contains("-XX:AOTCache=" + files(aot, ".aot").getFirst()), "and taken");
         environment.put("LACUNA_AOT", "0");
         assertFalse(run("list").out().stream().anyMatch(a -> a.startsWith("-XX:AOT")));
     }
 
-    private static List<Path> caches(Path folder) throws IOException {
+    private static List<Path> files(Path folder, String ending) throws IOException {
         if (!Files.isDirectory(folder)) return List.of();
         try (var files = Files.list(folder)) {
-            return files.filter(f -> f.toString().endsWith(".aot")).toList();
+            return files.filter(f -> f.toString().endsWith(ending)).toList();
         }
     }
 }
