@@ -108,6 +108,8 @@ struct Global {
 /// A parsed module. Its .global and .const variables live in the memory until it is destroyed.
 class Module {
  public:
+  using Functions = std::vector<std::unique_ptr<const Function>>;
+
   /// Throws PtxError.
   Module(Memory& memory, std::string_view ptx);
   ~Module();
@@ -116,11 +118,11 @@ class Module {
 
   const Function* function(std::string_view name) const;  ///< null when absent
   const Global* global(std::string_view name) const;      ///< null when absent
-  const std::vector<std::unique_ptr<Function>>& functions() const { return functions_; }
+  const Functions& functions() const { return *functions_; }
 
  private:
   Memory& memory_;
-  std::vector<std::unique_ptr<Function>> functions_;
+  std::shared_ptr<const Functions> functions_;
   std::vector<Global> globals_;
 };
 

@@ -2,6 +2,8 @@
 // From a parsed module to kernels that can run.
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <mutex>
 
 #include "../machine.h"
 #include "decode.h"
@@ -176,11 +178,35 @@ class Lowering final : public Names {
   std::vector<Place> locals_;
   std::unordered_map<std::string, Place> shared_;
 };
+
+/// What was read, by its text, as a driver keeps what it compiled. Only of modules without variables in memory, whose places are in the code.
+class Cache {
+ public:
+  std::shared_ptr<const Module::Functions> find(std::string_view text) {
+    const std::lock_guard lock(mutex_);
+    auto found = read_.find(text);
+    return found == read_.end() ? nullptr : found->second;
+  }
+
+  void keep(std::string_view text, std::shared_ptr<const Module::Functions> functions) {
+    const std::lock_guard lock(mutex_);
+    if (read_.size() >= MOST) read_.clear();
+    read_.emplace(text, std::move(functions));
+  }
+
+ private:
+  static constexpr std::size_t MOST = 64;
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<const Module::Functions>, std::less<>> read_;
+};
+Cache cache;
 }  // namespace
 
-Module::Module(Memory& memory, std::string_view text) : memory_(memory) {
+Module::Module(Memory& memory, std::string_view text) : memory_(memory), functions_(cache.find(text)) {
+  if (functions_ != nullptr) return;
   try {
     ptx::Module module = ptx::parse(text);
+    Functions functions;
     Places places;
     std::size_t constBytes = 0;
     for (ptx::Variable& v : module.variables) {
@@ -216,8 +242,10 @@ Module::Module(Memory& memory, std::string_view text) : memory_(memory) {
       function->ptxVersion = module.version;
       function->target = module.target;
       function->program = Lowering(module, f, places, *function).run();
-      functions_.push_back(std::move(function));
+      functions.push_back(std::move(function));
     }
+    functions_ = std::make_shared<const Functions>(std::move(functions));
+    if (globals_.empty()) cache.keep(text, functions_);
   } catch (...) {
     for (const Global& g : globals_) memory_.free(g.address);
     throw;
@@ -229,7 +257,7 @@ Module::~Module() {
 }
 
 const Function* Module::function(std::string_view name) const {
-  for (const auto& f : functions_) {
+  for (const auto& f : *functions_) {
     if (f->name == name) return f.get();
   }
   return nullptr;

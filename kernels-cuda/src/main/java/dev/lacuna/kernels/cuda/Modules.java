@@ -25,31 +25,33 @@ final class Modules implements AutoCloseable {
     /** Shared memory of a block that needs no asking. */
     private static final int PLAIN_SHARED = 48 << 10;
 
-    private final Set<String> known = known();
+    /** Every kernel of this build, as {@code module kernel}, out of the table that the build writes; none in a build without. */
+    private static final Set<String> KNOWN = known();
+
     private final boolean textOnly;
     private final Map<String, CUmodule> modules = new HashMap<>();
     private final Map<String, CUfunction> functions = new HashMap<>();
 
     Modules(Device device) {
+        if (KNOWN.isEmpty()) throw new UnsupportedKernelException("this build has no CUDA kernels: run ./lacuna build cuda");
         textOnly = device.emulated();
     }
 
-    /** Every kernel of this build, as {@code module kernel}, out of the table that the build writes. */
     private static Set<String> known() {
         byte[] table = resource("kernels.txt");
-        if (table == null) throw new UnsupportedKernelException("this build has no CUDA kernels: run ./lacuna build cuda");
+        if (table == null) return Set.of();
         return new String(table, StandardCharsets.UTF_8).lines().filter(l -> !l.startsWith("#")).map(l -> l.split(" +"))
                 .filter(w -> w.length > 2).map(w -> w[0] + " " + w[1]).collect(Collectors.toUnmodifiableSet());
     }
 
     /** Whether this build has the kernel. */
     boolean has(String module, String name) {
-        return known.contains(module + " " + name);
+        return KNOWN.contains(module + " " + name);
     }
 
     /** Whether this build has kernels of that source. */
     boolean has(String module) {
-        return known.stream().anyMatch(k -> k.startsWith(module + " "));
+        return KNOWN.stream().anyMatch(k -> k.startsWith(module + " "));
     }
 
     /**

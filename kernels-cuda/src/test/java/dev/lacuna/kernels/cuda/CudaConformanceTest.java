@@ -14,10 +14,10 @@ import org.junit.jupiter.api.AfterEach;
 
 /**
  * Every operation on the emulated device, whose checks are on. Emulated kernels are slow, so of the cases of one operation, format and input the first is
- * played, and from there on one in {@code -Dlacuna.cuda.cases=N} (40), another one in each run; 1 plays all of them.
+ * played, and from there on one in {@code -Dlacuna.cuda.cases=N} (10), another one in each run; 1 plays all of them.
  */
 class CudaConformanceTest extends OpsConformance {
-    private static final int ONE_IN = Integer.getInteger("lacuna.cuda.cases", 40);
+    private static final int ONE_IN = Integer.getInteger("lacuna.cuda.cases", 10);
     private static final long SHIFT = Long.getLong("lacuna.test.seed", System.nanoTime());
     private static final Map<String, Integer> SEEN = new HashMap<>();
     private static int played;
