@@ -362,6 +362,34 @@ void aGraphOutlivesNothingThatItUses() {
   SAME(true, lastError().find("unloaded") != std::string::npos);
 }
 
+/// Text that was read before: modules share what was read, and nothing that one of them could change.
+void modulesOfOneText() {
+  World w;
+  Handle other = nullptr;
+  OK(cuModuleLoadData(&other, PTX));
+  Address mine = 0, theirs = 0;
+  OK(cuModuleGetGlobal_v2(&mine, nullptr, w.module, "answer"));
+  OK(cuModuleGetGlobal_v2(&theirs, nullptr, other, "answer"));
+  SAME(true, mine != theirs);
+
+  std::string text = PTX;
+  const std::size_t variable = text.find(".visible .global");
+  text.erase(variable, text.find('\n', variable) - variable);
+  std::string less = text;
+  less.replace(less.find("add.u32"), 7, "sub.u32");
+  Handle first = nullptr, second = nullptr, third = nullptr;
+  OK(cuModuleLoadData(&first, text.c_str()));
+  OK(cuModuleLoadData(&second, text.c_str()));
+  OK(cuModuleLoadData(&third, less.c_str()));
+  OK(cuModuleUnload(first));
+  OK(cuModuleGetFunction(&w.plus, second, "plus"));
+  OK(w.add(5, nullptr));
+  SAME(5, w.value());
+  OK(cuModuleGetFunction(&w.plus, third, "plus"));
+  OK(w.add(2, nullptr));
+  SAME(3, w.value());
+}
+
 void copiesAndFills() {
   World w;
   OK(cuMemsetD16_v2(w.x, 0x1234, 64));
@@ -523,6 +551,7 @@ int main() {
   TEST(aCaptureMayForkAndMustJoin);
   TEST(aCaptureForbidsWhatCouldWait);
   TEST(aGraphOutlivesNothingThatItUses);
+  TEST(modulesOfOneText);
   TEST(copiesAndFills);
   TEST(memoryIsCounted);
   TEST(launchesAreChecked);

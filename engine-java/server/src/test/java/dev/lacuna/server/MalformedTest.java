@@ -49,7 +49,7 @@ class MalformedTest {
         System.out.println(route.method() + " " + route.path() + ": seed " + SEED);
         TreeMap<String, Integer> statuses = new TreeMap<>();
         List<Future<String>> answers = new ArrayList<>();
-        try (ExecutorService threads = Executors.newFixedThreadPool(64)) {
+        try (ExecutorService threads = Executors.newFixedThreadPool(256)) { // they wait, most of the time
             for (int i = 0; i < EXCHANGES; i++) {
                 byte[] bytes = malformed(route, random);
                 answers.add(threads.submit(() -> {
