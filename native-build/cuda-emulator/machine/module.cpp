@@ -182,6 +182,12 @@ class Lowering final : public Names {
 /// What was read, by its text, as a driver keeps what it compiled. Only of modules without variables in memory, whose places are in the code.
 class Cache {
  public:
+  /// Never destroyed, as the driver: threads may still load when the process ends.
+  static Cache& get() {
+    static Cache* cache = new Cache();
+    return *cache;
+  }
+
   std::shared_ptr<const Module::Functions> find(std::string_view text) {
     const std::lock_guard lock(mutex_);
     auto found = read_.find(text);
@@ -199,10 +205,9 @@ class Cache {
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<const Module::Functions>, std::less<>> read_;
 };
-Cache cache;
 }  // namespace
 
-Module::Module(Memory& memory, std::string_view text) : memory_(memory), functions_(cache.find(text)) {
+Module::Module(Memory& memory, std::string_view text) : memory_(memory), functions_(Cache::get().find(text)) {
   if (functions_ != nullptr) return;
   try {
     ptx::Module module = ptx::parse(text);
@@ -245,7 +250,7 @@ Module::Module(Memory& memory, std::string_view text) : memory_(memory), functio
       functions.push_back(std::move(function));
     }
     functions_ = std::make_shared<const Functions>(std::move(functions));
-    if (globals_.empty()) cache.keep(text, functions_);
+    if (globals_.empty()) Cache::get().keep(text, functions_);
   } catch (...) {
     for (const Global& g : globals_) memory_.free(g.address);
     throw;
